@@ -1,0 +1,1 @@
+"""The instrument: it knows detectors by their names and their contract alone."""
