@@ -1,0 +1,158 @@
+"""From a window of the feature map to a vector of one length: spatial pyramid pooling and RoI pooling.
+
+Both cut a window of w x h cells into n x n bins, ``[floor(i w / n), ceil((i + 1) w / n))``, and take the maximum of
+each [SPP App. A, FRCN 2.1]. They differ in how a box becomes a window: SPP-net trims it inwards, Fast R-CNN rounds.
+
+Which edges are inclusive, stated once: a box in px is half-open everywhere; both published mappings take inclusive
+pixel corners, so its last pixel ``x2 - 1`` is mapped; a window in cells, ``l t r b``, is inclusive on all sides.
+Letters: N boxes, C channels, H W cells of the map, B images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torchvision import ops
+
+__all__ = ["map_windows", "roi_pool", "spatial_pyramid_pool"]
+
+
+def map_windows(boxes: torch.Tensor, *, stride: int, offset_px: float, height: int, width: int) -> torch.Tensor:
+    """The cells whose centres lie well inside each box [SPP App. A]: int64 (N, 4), inclusive l t r b, on the map.
+
+    Left and top are ``floor(x / S) + 1``, right and bottom ``ceil(x / S) - 1``, x being the inclusive pixel corner less
+    the centre of cell 0. Where that leaves nothing (l > r), both become the cell half-way, rounded down
+    (spm_response_boxes.m). Windows beyond the map are then moved to its edge.
+
+    Args:
+        boxes: float (N, 4) px in the image that the network saw, half-open.
+        stride: S, px from one cell to the next.
+        offset_px: where cell 0 is centred, px. 0 if every layer is padded by half its kernel, as the paper asks.
+        height: cells of the map.
+        width: cells of the map.
+    """
+    corners = boxes.double() - offset_px
+    low = torch.floor(corners[:, :2] / stride).long() + 1
+    high = torch.ceil((corners[:, 2:] - 1) / stride).long() - 1
+    half_way = torch.div(low + high, 2, rounding_mode="floor")
+    collapsed = low > high
+    low, high = torch.where(collapsed, half_way, low), torch.where(collapsed, half_way, high)
+    last = torch.tensor([width - 1, height - 1], device=boxes.device)
+    return torch.cat([low, high], dim=1).clamp(min=0).minimum(last.repeat(2))
+
+
+@lru_cache(maxsize=256)
+def _bins_exact_in_float32(level: int, cells: int) -> bool:
+    """Whether float32 finds the right bins for every window of up to `cells` cells: not so for 57 cells in 7 bins.
+
+    torchvision multiplies the rounded quotient w / n, which can put an edge that should be a whole number beyond it;
+    float64 does so too, at 29 cells.
+    """
+    sizes = np.arange(1, cells + 1)[:, None]
+    edges = np.arange(level + 1)[None]
+    found = edges.astype(np.float32) * (sizes.astype(np.float32) / np.float32(level))
+    starts = np.array_equal(np.floor(found[:, :-1]), edges[:, :-1] * sizes // level)
+    return starts and np.array_equal(np.ceil(found[:, 1:]), -(-edges[:, 1:] * sizes // level))
+
+
+def _bins(low: torch.Tensor, high: torch.Tensor, level: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """First and last cell of each bin of inclusive ranges (N,), both (N, level), in integers."""
+    cells = (high - low + 1)[:, None]
+    edges = torch.arange(level + 1, device=low.device)
+    first = torch.div(edges[:-1] * cells, level, rounding_mode="floor")
+    last = -torch.div(-edges[1:] * cells, level, rounding_mode="floor") - 1
+    return low[:, None] + first, low[:, None] + last
+
+
+def _pool_level(features: torch.Tensor, windows: torch.Tensor, level: int) -> torch.Tensor:
+    """One pyramid level of its own, (N, C, level, level), with exact bins."""
+    if _bins_exact_in_float32(level, max(features.shape[2:])):
+        return _pool_rectangles(features, windows, level)
+    # A rectangle pooled to one bin involves no division, so each bin is given as a rectangle of its own.
+    left, right = _bins(windows[:, 0], windows[:, 2], level)
+    top, bottom = _bins(windows[:, 1], windows[:, 3], level)
+    grid = (len(windows), level, level)
+    corners = [left[:, None, :], top[:, :, None], right[:, None, :], bottom[:, :, None]]
+    rectangles = torch.stack([corner.expand(grid) for corner in corners], dim=3).flatten(0, 2)
+    return _pool_rectangles(features, rectangles, 1).view(*grid, features.shape[1]).permute(0, 3, 1, 2)
+
+
+def _pool_rectangles(features: torch.Tensor, windows: torch.Tensor, level: int) -> torch.Tensor:
+    rois = torch.cat([torch.zeros_like(windows[:, :1]), windows], dim=1).to(features.dtype)
+    pooled: torch.Tensor = ops.roi_pool(features, rois, (level, level), 1.0)
+    return pooled
+
+
+def spatial_pyramid_pool(
+    features: torch.Tensor, windows: torch.Tensor, levels: Sequence[int] = (6, 3, 2, 1)
+) -> torch.Tensor:
+    """Max-pool each window to grids of several sizes and join them [SPP 2.2, 4.1]: (N, C * sum of n^2).
+
+    A coarse bin is the union of the fine bins where its level divides a finer one, so it is the maximum over them, to
+    the bit; only the other levels read the map again. The release starts its maximum at 0: the same after ReLU.
+
+    Args:
+        features: float (1, C, H, W).
+        windows: int64 (N, 4), cells, inclusive l t r b, inside the map, l <= r, t <= b.
+        levels: n of each n x n grid. The result holds the levels in this order, each channel by channel, each channel
+            row by row: the grid (C, n, n) flattened.
+
+    Raises:
+        ValueError: more than one image.
+    """
+    if len(features) != 1:
+        raise ValueError(f"features of a pyramid: expected one image, got {len(features)}; pool image by image")
+    dtype = features.dtype
+    features = features if dtype in (torch.float32, torch.float64) else features.float()
+    grids: dict[int, torch.Tensor] = {}
+    for level in sorted(set(levels), reverse=True):
+        finer = min((done for done in grids if done % level == 0), default=None)
+        if finer is None:
+            grids[level] = _pool_level(features, windows, level)
+        else:
+            grids[level] = functional.max_pool2d(grids[finer], finer // level)
+    return torch.cat([grids[level].flatten(1) for level in levels], dim=1).to(dtype)
+
+
+def roi_pool(
+    features: torch.Tensor,
+    rois: torch.Tensor,
+    *,
+    size: int,
+    stride: int = 16,
+    offset_px: float = 0.0,
+    batch_index: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Max-pool each box to one `size` x `size` grid, as Caffe's RoI pooling layer does [FRCN 2.1]: (N, C, size, size).
+
+    Inclusive corners are divided by the stride and rounded, half away from zero; a window has at least one cell; a bin
+    outside the map is 0. Bin edges are the float32 ones of the release: with 7 bins the last can reach one cell
+    further (windows of 57, 114 or 121 cells).
+
+    Args:
+        features: float (B, C, H, W).
+        rois: float (N, 4) px in the image that the network saw, half-open.
+        size: 6 for CaffeNet and VGG_CNN_M, 7 for VGG16.
+        stride: px from one cell to the next.
+        offset_px: centre of cell 0, px, taken off first; 0 is the release.
+        batch_index: int64 (N,), the image of each box; may be left out for one image.
+
+    Raises:
+        ValueError: several images and no `batch_index`.
+    """
+    if batch_index is None:
+        if len(features) != 1:
+            raise ValueError(f"rois of {len(features)} images: expected batch_index, got None")
+        batch_index = torch.zeros(len(rois), dtype=torch.int64, device=rois.device)
+    dtype = features.dtype
+    features = features if dtype in (torch.float32, torch.float64) else features.float()
+    last_pixel = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64, device=rois.device)
+    cells = (rois.double() - last_pixel - offset_px) / stride
+    cells = torch.trunc(cells + torch.sign(cells) / 2)
+    indexed = torch.cat([batch_index[:, None].to(cells), cells], dim=1).to(features.dtype)
+    pooled: torch.Tensor = ops.roi_pool(features, indexed, (size, size), 1.0)
+    return pooled.to(dtype)
