@@ -1,0 +1,267 @@
+"""What the three papers say, by name. Numbers are typed in from the papers and their released code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import detectors
+import detectors.rcnn
+from detectors import fast, rcnn, spp
+from detectors.contract import Detector, Example
+from detectors.parts.backbones import Backbone
+from detectors.parts.pooling import map_windows, roi_pool, spatial_pyramid_pool
+from detectors.parts.svm import HardNegativeMiner, SvmSettings
+
+Make = Callable[..., Detector]
+Scenes = tuple[Example, ...]
+
+_RCNN: Any
+_SPP: Any
+_FAST: Any
+_RCNN, _SPP, _FAST = (detectors.load(name).config for name in ("rcnn", "spp", "fast"))
+every_config = pytest.mark.parametrize("config", [_RCNN, _SPP, _FAST], ids=["rcnn", "spp", "fast"])
+
+
+def _fitted_tensors(detector: Detector, scenes: Scenes, workdir: Path) -> dict[str, torch.Tensor]:
+    detector.fit(scenes, generator=torch.Generator().manual_seed(0), workdir=workdir)
+    detector.save(workdir / "model")
+    tensors: dict[str, torch.Tensor] = load_file(workdir / "model")
+    return tensors
+
+
+def test_pyramid_6_3_2_1_has_50_bins() -> None:
+    """Levels 6, 3, 2 and 1 give 36 + 9 + 4 + 1 bins, 12,800 features of 256 channels [SPP 4.1]."""
+    assert _SPP.levels == (6, 3, 2, 1)
+    pooled = spatial_pyramid_pool(torch.rand(1, 256, 13, 13), torch.tensor([[0, 0, 12, 12]]), _SPP.levels)
+    assert pooled.shape == (1, 12_800)
+
+
+def test_published_iterations() -> None:
+    """R-CNN's released model is of iteration 70k, SPP-net takes 250k + 50k, Fast R-CNN 30k + 10k mini-batches."""
+    assert _RCNN.iterations == 70_000
+    assert _SPP.iterations == 300_000
+    assert round(_SPP.iterations * _SPP.sgd.lr_drop_at) == 250_000
+    assert _FAST.iterations == 40_000
+    assert round(_FAST.iterations * _FAST.sgd.lr_drop_at) == 30_000
+
+
+@every_config
+def test_fine_tuning_foreground_share_is_a_quarter(config: Any) -> None:
+    """32 of 128 regions overlap an object by 0.5 or more in all three papers [RCNN 2.3, SPP 4.1, FRCN 2.3]."""
+    assert config.sampling.regions == 128
+    assert config.sampling.foreground == 32
+    assert config.sampling.foreground_iou == 0.5
+
+
+@every_config
+def test_momentum_decay_and_drop(config: Any) -> None:
+    """Momentum 0.9, weight decay 0.0005, and a rate that drops to a tenth [FRCN 2.3, released solvers]."""
+    assert (config.sgd.momentum, config.sgd.weight_decay, config.sgd.lr_drop) == (0.9, 5e-4, 0.1)
+
+
+def test_rcnn_background_reaches_down_to_iou_0() -> None:
+    """Any box below 0.5 is background for R-CNN [RCNN 2.3]."""
+    assert _RCNN.sampling.background_iou == 0
+
+
+def test_fast_background_iou_0_1() -> None:
+    """Background overlaps an object by 0.1 at least, below 0.5 [FRCN 2.3]; SPP-net the same [SPP 4.1]."""
+    assert _FAST.sampling.background_iou == 0.1
+    assert _SPP.sampling.background_iou == 0.1
+
+
+def test_fast_takes_two_images_of_64_regions() -> None:
+    """N = 2 images, R = 128 regions [FRCN 2.3]."""
+    assert _FAST.images == 2
+    assert _FAST.sampling.regions // _FAST.images == 64
+
+
+def test_image_sizes() -> None:
+    """SPP-net's single scale is 688 px, Fast R-CNN's 600 px with the long side up to 1,000 [SPP 4.1, FRCN 5.2]."""
+    assert _SPP.short_side_px == 688
+    assert (_FAST.short_side_px, _FAST.long_side_cap_px) == (600, 1000)
+
+
+@pytest.mark.parametrize(("name", "crop_px", "context_px"), [("squeezenet1_0", 227, 16), ("squeezenet1_1", 224, 16)])
+def test_rcnn_context_is_16_px_of_227(
+    name: str, crop_px: int, context_px: int, scenes: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crop of 227 px shows 16 px of context on each side; other crops as much in proportion [RCNN App. A]."""
+    asked: list[tuple[int, int]] = []
+
+    class Seen(Exception):
+        pass
+
+    def warp(pixels: torch.Tensor, boxes: torch.Tensor, *, size_px: int, context_px: int) -> torch.Tensor:
+        asked.append((size_px, context_px))
+        raise Seen
+
+    monkeypatch.setattr(detectors.rcnn, "warp", warp)
+    backbone = detectors.load_backbone(name, "random", generator=torch.Generator().manual_seed(0))
+    detector = rcnn.RCNN(8, replace(_RCNN, iterations=1, fc_width=4), backbone, torch.device("cpu"))
+    with pytest.raises(Seen):
+        detector.fit(scenes, generator=torch.Generator().manual_seed(0), workdir=Path())
+    assert asked == [(crop_px, context_px)]
+
+
+def test_rcnn_sends_256_crops_at_a_time() -> None:
+    """The released network takes batches of 256 (rcnn_create_model.m)."""
+    assert _RCNN.chunk == 256
+
+
+def test_rcnn_ridge_lambda_1000_iou_0_6() -> None:
+    """lambda 1,000 on boxes with IoU above 0.6 [RCNN App. C]."""
+    assert (_RCNN.ridge.ridge_lambda, _RCNN.ridge.min_iou) == (1000, 0.6)
+
+
+def test_spp_ridge_lambda_4000_iou_half() -> None:
+    """lambda 4,000 on boxes with IoU from 0.5 (released code of SPP-net)."""
+    assert (_SPP.ridge.ridge_lambda, _SPP.ridge.min_iou) == (4000, 0.5)
+
+
+@pytest.mark.parametrize("config", [_RCNN, _SPP], ids=["rcnn", "spp"])
+def test_svm_constants(config: Any) -> None:
+    """C 0.001, bias 10, positives twice, hard above -1.0001, evicted below -1.2, retrained every 2,000, norm 20."""
+    svm = config.svm
+    assert (svm.c, svm.bias_mult, svm.positive_weight) == (1e-3, 10, 2)
+    assert (svm.hard_threshold, svm.evict_threshold, svm.retrain_limit, svm.feature_norm) == (-1.0001, -1.2, 2000, 20)
+
+
+def test_svm_negatives_below_iou_0_3() -> None:
+    """A box that overlaps an object of the class by 0.3 teaches its SVM nothing; one by 0.29 does [RCNN 2.3]."""
+    draw = torch.Generator().manual_seed(0)
+    positives = torch.randn(10, 5, generator=draw) + 1
+    negatives, extra = torch.randn(20, 5, generator=draw) - 1, torch.randn(4, 5, generator=draw) + 2
+
+    def trained(overlap: float | None) -> torch.Tensor:
+        miner = HardNegativeMiner([positives], SvmSettings(c=0.1))
+        boxes = negatives if overlap is None else torch.cat([negatives, extra])
+        ious = torch.zeros(len(boxes), 1)
+        ious[len(negatives) :] = overlap or 0.0
+        miner.add_image(boxes, ious)
+        return miner.finish().weight
+
+    assert torch.equal(trained(0.3), trained(None))
+    assert torch.equal(trained(0.9), trained(None))
+    assert not torch.allclose(trained(0.29), trained(None), rtol=0.01)
+
+
+def test_fast_targets_are_normalised_then_folded_back(small: Make, scenes: Scenes, tmp_path: Path) -> None:
+    """Targets of a class are trained with mean 0 and deviation 1, and the saved layer predicts them in their own units.
+
+    With a learning rate of 0 the layer stays N(0, 0.001) with bias 0 until both statistics are folded into it, so its
+    bias is then the mean target of the class and its weights are spread by 0.001 deviations [FRCN 2.3].
+    """
+    settings = replace(_FAST.sgd, lr=0.0)
+    tensors = _fitted_tensors(small("fast", sgd=settings, fc_width=512), scenes, tmp_path)
+    weight, bias = tensors["head.outputs.boxes.weight"].view(8, 4, -1), tensors["head.outputs.boxes.bias"].view(8, 4)
+    compared = 0
+    for label in range(1, 9):
+        targets = _foreground_targets(scenes, label)
+        if len(targets) < 3:
+            continue
+        compared += 1
+        np.testing.assert_allclose(bias[label - 1].numpy(), targets.mean(axis=0), rtol=1e-3, atol=1e-5)
+        spread = weight[label - 1].double().std(dim=1).numpy()
+        np.testing.assert_allclose(spread, 0.001 * targets.std(axis=0), rtol=0.15)
+    assert compared >= 3
+
+
+def _foreground_targets(scenes: Scenes, label: int) -> np.ndarray[Any, Any]:
+    """Deltas of all boxes whose most overlapped object has this label, by IoU >= 0.5, written out [RCNN App. C]."""
+    found = []
+    for one in scenes:
+        truth = one.boxes.double().numpy()
+        for x1, y1, x2, y2 in np.concatenate([truth, one.proposals.double().numpy()]):
+            width = (np.minimum(x2, truth[:, 2]) - np.maximum(x1, truth[:, 0])).clip(0)
+            height = (np.minimum(y2, truth[:, 3]) - np.maximum(y1, truth[:, 1])).clip(0)
+            areas = (truth[:, 2:] - truth[:, :2]).prod(axis=1)
+            iou = width * height / (areas + (x2 - x1) * (y2 - y1) - width * height)
+            best = int(iou.argmax())
+            if iou[best] >= 0.5 and int(one.labels[best]) == label:
+                gx1, gy1, gx2, gy2 = truth[best]
+                shift = ((gx1 + gx2 - x1 - x2) / 2 / (x2 - x1), (gy1 + gy2 - y1 - y2) / 2 / (y2 - y1))
+                found.append((*shift, np.log((gx2 - gx1) / (x2 - x1)), np.log((gy2 - gy1) / (y2 - y1))))
+    return np.array(found).reshape(-1, 4)
+
+
+@pytest.mark.parametrize("level", [6, 3, 2, 1])
+def test_one_level_pyramid_pools_like_roi_pooling_on_the_same_window(level: int) -> None:
+    """ "RoI pooling is the special case of one pyramid level" [FRCN 2.1]: the same bins of the same window of cells."""
+    draw = torch.Generator().manual_seed(level)
+    features = torch.rand(1, 5, 23, 31, generator=draw)
+    low = torch.stack([torch.randint(0, 20, (40,), generator=draw), torch.randint(0, 15, (40,), generator=draw)], 1)
+    high = low + torch.randint(0, 8, (40, 2), generator=draw)
+    windows = torch.cat([low, high], dim=1)
+    # Corners that RoI pooling maps to these cells without rounding: the last pixel stands on the last cell's centre.
+    boxes = torch.cat([16 * low, 16 * high + 1], dim=1).float()
+    pyramid = spatial_pyramid_pool(features, windows, (level,)).view(40, 5, level, level)
+    assert torch.equal(pyramid, roi_pool(features, boxes, size=level, stride=16))
+
+
+def test_the_two_papers_map_a_box_differently() -> None:
+    """SPP-net trims a box of 16..79 px inwards to cells 2..4, Fast R-CNN rounds it to 1..5 [SPP App. A, FRCN 2.1]."""
+    box = torch.tensor([[16.0, 16.0, 80.0, 80.0]])
+    assert map_windows(box, stride=16, offset_px=0.0, height=8, width=8).tolist() == [[2, 2, 4, 4]]
+    features = torch.arange(8.0).view(1, 1, 1, 8).expand(1, 1, 8, 8)
+    assert float(roi_pool(features, box, size=1)) == 5
+
+
+def _conv(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in tensors.items() if key.startswith("backbone.")}
+
+
+def test_only_fc_layers_of_spp_change_in_fine_tuning(
+    small: Make, scenes: Scenes, backbone: Backbone, tmp_path: Path
+) -> None:
+    """SPP-net's convolutions stay as pretrained, to the bit; fc6, fc7 and fc8 are trained [SPP 4.1]."""
+    tensors = _fitted_tensors(small("spp"), scenes, tmp_path)
+    before = backbone.state_dict()
+    conv = _conv(tensors)
+    assert set(conv) == {f"backbone.{key}" for key in before}
+    assert all(torch.equal(value, before[key.removeprefix("backbone.")]) for key, value in conv.items())
+    started = _fitted_tensors(small("spp", sgd=replace(_SPP.sgd, lr=0.0)), scenes, tmp_path)
+    for layer in ("fc6", "fc7", "outputs.classes"):
+        assert not torch.equal(tensors[f"head.{layer}.weight"], started[f"head.{layer}.weight"])
+
+
+@pytest.mark.parametrize("name", ["rcnn", "fast"])
+def test_rcnn_and_fast_change_the_convolutions(
+    name: str, small: Make, scenes: Scenes, backbone: Backbone, tmp_path: Path
+) -> None:
+    """Fine-tuning reaches the convolutions, from the last one down [RCNN 2.3, FRCN 4.5]."""
+    before = backbone.state_dict()
+    conv = _conv(_fitted_tensors(small(name), scenes, tmp_path))
+    changed = [
+        key
+        for key, value in conv.items()
+        if key.endswith("weight") and not torch.equal(value, before[key.removeprefix("backbone.")])
+    ]
+    weights = [key for key in conv if key.endswith("weight")]
+    assert len(changed) >= len(weights) - 1, "all but conv1 at most, which Fast R-CNN's small nets freeze"
+    assert max(weights) in changed
+
+
+def test_only_fast_is_trained_in_one_stage(small: Make, scenes: Scenes, tmp_path: Path) -> None:
+    """R-CNN and SPP-net keep SVMs and regressors beside the network; Fast R-CNN's are two outputs of it [FRCN 1.1]."""
+    for name in ("rcnn", "spp", "fast"):
+        tensors = _fitted_tensors(small(name, iterations=1), scenes, tmp_path)
+        assert any(key.startswith("posthoc.svm") for key in tensors) == (name != "fast")
+        assert ("head.outputs.boxes.weight" in tensors) == (name == "fast")
+
+
+def test_papers_own_policies() -> None:
+    """NMS at 0.3 in all; R-CNN and Fast R-CNN keep 100 a class before it, SPP-net 100 after it above -1.5."""
+    assert {method.paper_policy.iou for method in (rcnn.RCNN, spp.SPP, fast.FastRCNN)} == {0.3}
+    for method in (rcnn.RCNN, fast.FastRCNN):
+        assert method.paper_policy.per_class_before == 100
+    policy = spp.SPP.paper_policy
+    assert (policy.min_score, policy.per_class_before, policy.per_class_after) == (-1.5, None, 100)
