@@ -1,0 +1,40 @@
+"""What stands beside every table and figure: which data, which machine, how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.tables import Summary, methods
+
+__all__ = ["base_names", "device", "on_gpu", "plan", "verdict"]
+
+
+def plan(summary: Summary) -> Mapping[str, Any]:
+    """What was asked for; empty where nothing was recorded."""
+    return summary.get("plan") or {}
+
+
+def base_names(summary: Summary) -> list[str]:
+    """The run's methods without their variants: ``spp:5`` is ``spp``."""
+    return [name.partition(":")[0] for name in methods(summary)]
+
+
+def on_gpu(summary: Summary) -> bool:
+    """Whether a GPU made the measurements. The machine's word counts before the plan's, which may be ``auto``."""
+    machine = summary.get("machine") or {}
+    return str(machine.get("device") or plan(summary).get("device", "cpu")).startswith("cuda")
+
+
+def device(summary: Summary) -> str:
+    """Such as ``CPU (Some CPU, 2 threads)``."""
+    machine = summary.get("machine") or {}
+    if on_gpu(summary):
+        return f"GPU ({machine.get('gpu') or 'not named'})"
+    return f"CPU ({machine.get('cpu') or 'not named'}, {machine.get('threads', '?')} threads)"
+
+
+def verdict(summary: Summary) -> tuple[str, list[str]]:
+    """``ok`` or ``inconclusive``, and why."""
+    trust = summary.get("trust") or {"verdict": "inconclusive", "reasons": ["no verdict was recorded"]}
+    return str(trust.get("verdict")), [str(reason) for reason in trust.get("reasons") or ()]

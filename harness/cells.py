@@ -1,0 +1,95 @@
+"""How a number, a missing number and a text become the cell of a table.
+
+A number is shown with no more digits than its interval supports, a missing one as an en dash with a mark that leads to
+the reason. A text cannot break out of its cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from harness.tables import Estimate, MethodRow
+
+__all__ = ["Mark", "Notes", "escaped", "headline_cells", "in_brackets", "plus_minus", "rounded", "status", "table"]
+
+Mark = Callable[[str], str]
+"""Turns the reason of a missing number into the mark that stands behind its dash."""
+
+Style = Callable[..., str]
+"""How a number is written: `in_brackets` or `plus_minus`."""
+
+
+class Notes:
+    """Footnotes, one for each different reason."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, reason: str) -> str:
+        """The mark of a reason."""
+        return f"[^{self._numbers.setdefault(escaped(reason), len(self._numbers) + 1)}]"
+
+    def lines(self) -> list[str]:
+        """All footnotes, as one block."""
+        return (
+            ["\n".join(f"[^{number}]: {reason}" for reason, number in self._numbers.items())] if self._numbers else []
+        )
+
+
+def escaped(value: object) -> str:
+    """A text that cannot break out of its Markdown cell or open a tag."""
+    text = " ".join(str(value).split())
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+
+
+def rounded(number: float, decimals: int) -> str:
+    """`decimals` may be negative: 1234 with -1 is 1230."""
+    return f"{round(number, decimals):.{max(decimals, 0)}f}"
+
+
+def in_brackets(estimate: Estimate, mark: Mark, unit: str = "", *, interval: bool = False) -> str:
+    """Such as ``45.6× [44.4, 46.7]``, the interval's ends where `interval` and known."""
+    if estimate.value is None:
+        return "–" + mark(estimate.reason or "not recorded")
+    text = rounded(estimate.value, estimate.decimals) + unit
+    if interval and estimate.low is not None and estimate.high is not None:
+        text += f" [{rounded(estimate.low, estimate.decimals)}, {rounded(estimate.high, estimate.decimals)}]"
+    return text
+
+
+def plus_minus(estimate: Estimate, mark: Mark, unit: str = "", *, interval: bool = False) -> str:
+    """Such as ``45.6× ± 1.2``: half the interval, the longer arm where the two differ. For narrow tables."""
+    text = in_brackets(estimate, mark, unit)
+    if not interval or estimate.value is None or estimate.low is None or estimate.high is None:
+        return text
+    arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
+    return f"{text} ± {rounded(arm, estimate.decimals)}"
+
+
+def headline_cells(row: MethodRow, mark: Mark, style: Style = in_brackets) -> list[str]:
+    """mAP in percent; conv, fc and total in seconds per image; speed-up of conv and of total."""
+
+    def ratio(estimate: Estimate) -> str:
+        if row.source is None and row.method == row.baseline and estimate.value is None and row.status == "ok":
+            return "baseline"
+        return style(estimate, mark, "×", interval=True)
+
+    return [
+        style(row.map.shifted(2), mark, interval=True),
+        *(style(seconds, mark) for seconds in (row.conv, row.fc, row.total)),
+        ratio(row.speedup_conv),
+        ratio(row.speedup_total),
+    ]
+
+
+def status(row: MethodRow) -> str:
+    """``ok``, or what went wrong and why."""
+    return row.status if row.reason is None else f"{row.status}: {row.reason}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[int] = (0,)) -> str:
+    """A Markdown table whose columns `words` are left-aligned and whose others, numbers, stand right."""
+    from tabulate import tabulate
+
+    align = ["left" if index in words else "right" for index in range(len(header))]
+    return tabulate(list(rows), headers=list(header), tablefmt="pipe", disable_numparse=True, colalign=align)

@@ -1,0 +1,325 @@
+"""The numbers of a report, arranged in rows. Numbers only: units, percent signs and words belong to `harness.report`.
+
+Everything comes from the result model (`summary.json`) or from published claims; nothing is computed here but shares of
+a total. Fractions stay fractions and seconds stay seconds. What is missing is an `Estimate` without a value, which
+carries the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.claims import DETECTING, Claim
+
+__all__ = [
+    "FITTING",
+    "Estimate",
+    "MethodRow",
+    "Row",
+    "Summary",
+    "headline",
+    "methods",
+    "per_class",
+    "proposals",
+    "published",
+    "published_beside",
+    "ratios",
+    "sizes",
+    "stages",
+    "training",
+]
+
+Summary = Mapping[str, Any]
+"""What `summary.json` holds."""
+
+FITTING = ("finetune", "features", "svm", "regress")
+_TIMES = (*DETECTING, "unattributed", "total", "features", "full_system")
+_SIGNIFICANT_DIGITS = 3
+"""Shown where no interval says how exactly a number is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with the interval that is known for it, or the reason why there is none."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+    """Why `value` is None; None where there is a value."""
+    fixed_decimals: int | None = None
+    """Digits after the point of a count or of a published number, which is shown as it was printed; else None."""
+
+    def shifted(self, power: int) -> Estimate:
+        """The same number in a unit ``10 ** power`` times smaller: 3 turns seconds to ms, 2 fractions to percent."""
+
+        def times(number: float | None) -> float | None:
+            return None if number is None else number * 10.0**power
+
+        fixed = None if self.fixed_decimals is None else self.fixed_decimals - power
+        return Estimate(times(self.value), times(self.low), times(self.high), self.reason, fixed)
+
+    @property
+    def decimals(self) -> int:
+        """Digits after the point that are worth showing; negative where even tens or hundreds are noise.
+
+        One digit beyond the leading digit of the interval's half width; three significant digits without an interval.
+        """
+        if self.fixed_decimals is not None:
+            return self.fixed_decimals
+        half_width = None if self.low is None or self.high is None else (self.high - self.low) / 2
+        if half_width:
+            return 1 - _leading(half_width)
+        if not self.value:
+            return 0
+        return _SIGNIFICANT_DIGITS - 1 - _leading(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRow:
+    """One line of the headline table, in the columns of the papers: measured here, or published."""
+
+    method: str
+    backbone: str
+    source: str | None
+    """Citation of a published row; None for one of this run."""
+    status: str
+    """``ok``, ``oom``, ``error``, ``skipped``, or ``published``."""
+    reason: str | None
+    map: Estimate
+    """VOC07 mean average precision, fraction."""
+    conv: Estimate
+    """Seconds per image, as are `fc` and `total`."""
+    fc: Estimate
+    total: Estimate
+    speedup_conv: Estimate
+    """Ratio to the baseline, as is `speedup_total`."""
+    speedup_total: Estimate
+    baseline: str | None
+    """What the ratios are relative to; None where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table with a column for each method."""
+
+    name: str
+    cells: tuple[Estimate, ...]
+    shares: tuple[Estimate, ...] = ()
+    """Of each method's total, fraction; empty where a share has no meaning."""
+
+
+def methods(summary: Summary) -> dict[str, Mapping[str, Any]]:
+    """Every planned method with its result, in the order of the plan; one that was not reached is ``skipped``."""
+    found: Mapping[str, Any] = summary.get("methods") or {}
+    planned = [*((summary.get("plan") or {}).get("methods") or ()), *found]
+    absent = {"status": "skipped", "reason": "the run ended before this method"}
+    return {name: found.get(name) or absent for name in dict.fromkeys(planned)}
+
+
+def headline(summary: Summary) -> list[MethodRow]:
+    """The run in the form of the papers' tables, a row for each planned method."""
+    plan, baseline = summary.get("plan") or {}, summary.get("baseline")
+    rows = []
+    for name, result in methods(summary).items():
+        seconds, ratios = result.get("seconds") or {}, (summary.get("speedup") or {}).get(name) or {}
+        no_time = _why_not(result, f"no time was measured for {name}")
+        no_ratio = _why_not(result, f"no ratio to {baseline} was computed")
+        rows.append(
+            MethodRow(
+                method=name,
+                backbone=str(plan.get("backbone", "")),
+                source=None,
+                status=str(result.get("status", "error")),
+                reason=result.get("reason"),
+                map=_estimate(result.get("map") or {}, "voc07", _why_not(result, "no mAP was computed")),
+                conv=_estimate(seconds, "conv", no_time),
+                fc=_estimate(seconds, "fc", no_time),
+                total=_estimate(seconds, "total", no_time),
+                speedup_conv=_estimate(ratios, "conv", no_ratio),
+                speedup_total=_estimate(ratios, "total", no_ratio),
+                baseline=baseline,
+            )
+        )
+    return rows
+
+
+def stages(summary: Summary) -> list[Row]:
+    """Seconds per image of each stage, of what lies between the stages, and of the sums.
+
+    The stage ``propose`` is left out where no method makes its own boxes.
+    """
+    results = methods(summary)
+    totals = [_seconds(result, "total").value for result in results.values()]
+    rows = []
+    for name in _TIMES:
+        cells = tuple(_seconds(result, name) for result in results.values())
+        if name == "propose" and not any(cell.value for cell in cells):
+            continue
+        shares = tuple(
+            Estimate(cell.value / total)
+            if cell.value is not None and total
+            else Estimate(None, reason=cell.reason or "no total")
+            for cell, total in zip(cells, totals, strict=True)
+        )
+        rows.append(Row(name, cells, shares if name in (*DETECTING, "unattributed") else ()))
+    return rows
+
+
+def training(summary: Summary) -> list[Row]:
+    """Seconds of each stage of fitting, and of all."""
+    rows = []
+    for name in (*FITTING, "total"):
+        cells = []
+        for result in methods(summary).values():
+            fallback = "this method has no such stage" if result.get("fit_seconds") else "no fit was timed"
+            cells.append(_estimate(result.get("fit_seconds") or {}, name, _why_not(result, fallback)))
+        rows.append(Row(name, tuple(cells)))
+    return rows
+
+
+def sizes(summary: Summary) -> list[Row]:
+    """What each fitted model weighs: counts and bytes."""
+    rows = []
+    for name in ("model_bytes", "detections"):
+        cells = [_estimate(result, name, _why_not(result, "not recorded")) for result in methods(summary).values()]
+        rows.append(Row(name, tuple(replace(cell, fixed_decimals=0) for cell in cells)))
+    return rows
+
+
+def ratios(summary: Summary) -> list[Row]:
+    """Speed-up of each method over the baseline by what is compared; the baseline's own is missing."""
+    baseline, speedup = summary.get("baseline"), summary.get("speedup") or {}
+    rows = []
+    for name in ("conv", "features", "total"):
+        cells = []
+        for method, result in methods(summary).items():
+            fallback = "this is the baseline" if method == baseline else f"no ratio to {baseline} was computed"
+            cells.append(_estimate(speedup.get(method) or {}, name, _why_not(result, fallback)))
+        rows.append(Row(name, tuple(cells)))
+    return rows
+
+
+def proposals(summary: Summary) -> list[Row]:
+    """Boxes per image, the share of objects that they cover by IoU, and the seconds that they cost; one column."""
+    dataset, reason = summary.get("dataset") or {}, "not recorded"
+    counts, recall = dataset.get("proposals_per_image") or {}, dataset.get("recall") or {}
+    digits = {"mean": 1, "min": 0, "max": 0}
+    rows = [
+        Row(name, (replace(_estimate(counts, name, reason), fixed_decimals=decimals),))
+        for name, decimals in digits.items()
+    ]
+    rows += [Row(f"recall {iou}", (_estimate(recall, iou, reason),)) for iou in ("0.5", "0.7")]
+    return [*rows, Row("seconds", (_estimate(dataset, "proposal_seconds", reason),))]
+
+
+def per_class(summary: Summary) -> list[Row]:
+    """VOC07 average precision of each class as a fraction, then the mean in both definitions."""
+    results = methods(summary)
+    named = {name: None for result in results.values() for name in result.get("ap") or {}}
+    rows = []
+    for name in dict.fromkeys([*((summary.get("dataset") or {}).get("classes") or ()), *named]):
+        cells = []
+        for result in results.values():
+            untrained = ((result.get("map") or {}).get("voc07") or {}).get("reason")
+            fallback = untrained or "no object of this class counts in the evaluated images"
+            cells.append(_estimate(result.get("ap") or {}, name, _why_not(result, fallback)))
+        rows.append(Row(name, tuple(cells)))
+    for metric in ("voc07", "voc10"):
+        fallback = "no mAP was computed"
+        cells = [_estimate(result.get("map") or {}, metric, _why_not(result, fallback)) for result in results.values()]
+        rows.append(Row(metric, tuple(cells)))
+    return rows
+
+
+def published(claims: Iterable[Claim], names: Sequence[str] | None = None) -> list[MethodRow]:
+    """The rows of the papers' tables in the columns of `headline`, the oldest paper first.
+
+    A ratio that a paper prints in its text stands in the row of the table which it was computed from: that with the
+    same paper, method, backbone and baseline.
+
+    Args:
+        claims: as read by `harness.claims.read_claims`.
+        names: methods without their variants; a row of another method is left out. None keeps all.
+    """
+    tables: dict[tuple[str, ...], dict[str, Claim]] = {}
+    texts: list[Claim] = []
+    for claim in sorted(claims, key=lambda claim: claim.version):  # arXiv numbers begin with the year
+        if not claim.locator.startswith("Table"):
+            texts.append(claim)
+        elif names is None or claim.method in names:
+            key = (claim.citation, claim.name, claim.backbone)
+            tables.setdefault(key, {})[claim.quantity] = claim
+    return [_published_row(cells, texts) for cells in tables.values()]
+
+
+def published_beside(claims: Iterable[Claim], summary: Summary) -> list[MethodRow]:
+    """Few published rows for a narrow place: of the run's methods, with a total, the first network of each table."""
+    names, seen = methods(summary), set()
+    rows = []
+    for row in published(claims, [name.partition(":")[0] for name in names]):
+        if row.method in names and row.total.value is not None and (row.source, row.method) not in seen:
+            seen.add((row.source, row.method))
+            rows.append(row)
+    return rows
+
+
+def _published_row(cells: Mapping[str, Claim], texts: Sequence[Claim]) -> MethodRow:
+    first = next(iter(cells.values()))
+    ratio = cells.get("speedup_total")
+    baseline = ratio.relative_to if ratio else None
+    source, conv_ratio = first.citation, cells.get("speedup_conv")
+    for text in texts:
+        same = (text.source, text.name, text.backbone) == (first.source, first.name, first.backbone)
+        if same and text.quantity == "speedup_conv" and text.relative_to == baseline:
+            conv_ratio, source = text, f"{source}; conv ratio {text.citation}"
+    return MethodRow(
+        method=first.name,
+        backbone=first.backbone,
+        source=source,
+        status="published",
+        reason=None,
+        map=_printed(cells.get("map"), power=-2),
+        conv=_printed(cells.get("conv")),
+        fc=_printed(cells.get("fc")),
+        total=_printed(cells.get("total")),
+        speedup_conv=_printed(conv_ratio),
+        speedup_total=_printed(ratio),
+        baseline=baseline,
+    )
+
+
+def _printed(claim: Claim | None, power: int = 0) -> Estimate:
+    if claim is None:
+        return Estimate(None, reason="the source prints none there")
+    return Estimate(claim.value, fixed_decimals=claim.decimals).shifted(power)
+
+
+def _leading(number: float) -> int:
+    """The power of ten of the leading digit, after rounding: the float just below 0.1 counts as 0.1."""
+    return int(f"{number:.3e}".partition("e")[2])
+
+
+def _seconds(result: Mapping[str, Any], name: str) -> Estimate:
+    return _estimate(result.get("seconds") or {}, name, _why_not(result, "not measured"))
+
+
+def _why_not(result: Mapping[str, Any], fallback: str) -> str:
+    """Why a number of this method may be missing: the method's own failure, where it failed."""
+    status = result.get("status", "error")
+    return fallback if status == "ok" else f"{status}: {result.get('reason') or 'no reason was recorded'}"
+
+
+def _estimate(node: Mapping[str, Any], key: str, fallback: str) -> Estimate:
+    """Read ``node[key]``: a bare number, or an object with `value` or `mean`, `low` and `high`."""
+    item = node.get(key)
+    if isinstance(item, Mapping):
+        value = item.get("value", item.get("mean"))
+        if value is not None:
+            return Estimate(float(value), item.get("low"), item.get("high"))
+        return Estimate(None, reason=item.get("reason") or fallback)
+    if item is not None:
+        return Estimate(float(item))
+    return Estimate(None, reason=node.get(f"{key}_reason") or fallback)

@@ -1,0 +1,67 @@
+"""A run on one screen of 80 columns: the headline table, the papers' own numbers, one line of trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from harness import caption
+from harness.cells import headline_cells, plus_minus, status
+from harness.claims import Claim
+from harness.tables import MethodRow, Summary, headline, published_beside
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+__all__ = ["terminal"]
+
+_COLUMNS = ("method", "mAP07\n%", "conv\ns/image", "fc\ns/image", "total\ns/image", "speed-up\nconv", "speed-up\ntotal")
+
+
+def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
+    """What `compare` and `report` print."""
+    from rich.console import Group
+    from rich.text import Text
+
+    plan, own = caption.plan(summary), headline(summary)
+    parts: list[RenderableType] = [
+        Text(f"{plan.get('dataset', '?')}, backbone {plan.get('backbone', '?')}, {caption.device(summary)}", "bold"),
+        _table(_COLUMNS, [[row.method, *_numbers(row)] for row in own]),
+    ]
+    if any(row.speedup_total.low is not None for row in own):
+        parts.append(Text("±: half of the 95 % interval. Total excludes proposals.", "dim"))
+    parts += [Text(f"{row.method}: {_one_line(status(row))}", "red") for row in own if row.status != "ok"]
+    papers = [[row.method, *_numbers(row), _source(row)] for row in published_beside(claims, summary)]
+    if papers:
+        parts += [Text("\nWhat the papers print, on their data and GPUs", "bold")]
+        parts += [_table((*(name.replace("\ns/image", "\ns") for name in _COLUMNS), "source"), papers, style="dim")]
+    verdict, reasons = caption.verdict(summary)
+    words = f"trust: {verdict}" + (f" ({'; '.join(reasons)})" if reasons else "")
+    parts.append(Text(_one_line(words), "green" if verdict == "ok" else "yellow"))
+    return Group(*parts)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _numbers(row: MethodRow) -> list[str]:
+    return headline_cells(row, lambda _reason: "", plus_minus)
+
+
+def _source(row: MethodRow) -> str:
+    return f"{(row.source or '').partition(' (')[0]}, {row.backbone}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], style: str = "") -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), style=style, row_styles=[style])
+    for column in header:
+        table.add_column(column, justify="left" if column in ("method", "source") else "right", vertical="bottom")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

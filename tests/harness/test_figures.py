@@ -1,0 +1,81 @@
+"""Figures: reproducible to the byte, well-formed, and drawn whatever failed."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.figures import draw
+
+FILES = ["speed_accuracy.png", "speed_accuracy.svg", "stages.png", "stages.svg"]
+
+
+def result(total: float, voc07: float | None) -> dict[str, Any]:
+    shares = {"prepare": 0.2, "conv": 0.5, "pool": 0.05, "fc": 0.2, "suppress": 0.03, "unattributed": 0.02}
+    seconds: dict[str, Any] = {
+        name: {"mean": share * total, "low": None, "high": None} for name, share in shares.items()
+    }
+    seconds |= {"total": {"mean": total, "low": 0.98 * total, "high": 1.02 * total}, "full_system": None}
+    low, high = (None, None) if voc07 is None else (voc07 - 0.02, voc07 + 0.02)
+    reason = "not trained" if voc07 is None else None
+    return {
+        "status": "ok",
+        "reason": None,
+        "map": {"voc07": {"value": voc07, "low": low, "high": high, "reason": reason}},
+        "seconds": seconds,
+    }
+
+
+def summary(**results: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "baseline": "rcnn",
+        "plan": {"methods": list(results), "dataset": "shapes", "backbone": "mini", "device": "cpu"},
+        "machine": {"cpu": "a $5 processor_x"},
+        "dataset": {"images": 8},
+        "methods": results,
+    }
+
+
+FAILED = {"status": "oom", "reason": "no memory for $x^2_ boxes"}
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        {"rcnn": result(9.0, 0.6), "spp": result(0.1, 0.58), "fast": result(0.09, 0.59)},
+        {"rcnn": FAILED, "spp": result(0.1, 0.58)},
+        {"rcnn": result(9.0, None), "spp": result(0.1, None)},
+        {"rcnn": FAILED},
+        {},
+    ],
+    ids=["all", "one failed", "untrained", "all failed", "nothing"],
+)
+def test_figures_are_drawn_whatever_is_missing(tmp_path: Path, results: dict[str, Any]) -> None:
+    """Two figures in two forms always come out, and the SVG files are XML."""
+    paths = draw(summary(**results), tmp_path / "figures")
+    assert sorted(path.name for path in paths) == FILES
+    for path in paths:
+        if path.suffix == ".svg":
+            assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        else:
+            assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_are_reproducible_to_the_byte(tmp_path: Path) -> None:
+    """The same summary gives the same files, so that a committed figure changes only with its numbers."""
+    run = summary(rcnn=result(9.0, 0.6), spp=result(0.1, 0.58))
+    first, second = draw(run, tmp_path / "a"), draw(run, tmp_path / "b")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert not any(b"<dc:date>" in path.read_bytes() for path in first if path.suffix == ".svg")
+
+
+def test_a_changed_number_changes_the_figures(tmp_path: Path) -> None:
+    """The bytes do depend on what was measured."""
+    before = draw(summary(rcnn=result(9.0, 0.6), spp=result(0.1, 0.58)), tmp_path / "a")
+    after = draw(summary(rcnn=result(9.0, 0.6), spp=result(0.2, 0.58)), tmp_path / "b")
+    for one, other in zip(before, after, strict=True):
+        assert one.read_bytes() != other.read_bytes()

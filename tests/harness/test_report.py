@@ -1,0 +1,321 @@
+"""The report: every number from the result model, nothing invented for what is missing."""
+
+from __future__ import annotations
+
+import copy
+import io
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from harness.claims import read_claims
+from harness.report import excerpt, markdown, page, terminal
+from harness.tables import Estimate, headline, methods, published
+
+CLAIMS = read_claims()
+
+
+def interval(mean: float) -> dict[str, float]:
+    return {"mean": mean, "low": mean * 0.95, "high": mean * 1.05}
+
+
+def result(voc07: float, conv: float, fc: float, total: float) -> dict[str, Any]:
+    named = {
+        "prepare": 0.011,
+        "propose": 0.0,
+        "conv": conv,
+        "pool": 0.007,
+        "fc": fc,
+        "decode": 0.003,
+        "suppress": 0.002,
+    }
+    seconds: dict[str, Any] = {name: interval(value) for name, value in named.items()}
+    seconds["unattributed"] = interval(total - sum(named.values()))
+    seconds |= {"features": interval(0.9 * total), "total": interval(total), "full_system": None}
+    return {
+        "status": "ok",
+        "reason": None,
+        "paper": "SPP",
+        "trained": True,
+        "map": {
+            "voc07": {"value": voc07, "low": None, "high": None, "tie_low": voc07, "tie_high": voc07, "reason": None},
+            "voc10": {"value": voc07 + 0.01, "low": None, "high": None, "reason": None},
+        },
+        "ap": {"disc": 0.8123, "ring": None, "a|b\nc": 0.4321},
+        "seconds": seconds,
+        "fit_seconds": {"finetune": 61.7, "svm": 12.3, "total": 75.4},
+        "model_bytes": 493824,
+        "detections": 4321,
+    }
+
+
+def ratio(value: float) -> dict[str, Any]:
+    return {"value": value, "low": value - 1.2, "high": value + 1.1, "flop_ratio": None, "reason": "not counted"}
+
+
+SUMMARY: dict[str, Any] = {
+    "schema_version": 1,
+    "trust": {"verdict": "inconclusive", "reasons": ["clock fell by 7 %", "another process ran"]},
+    "created": "2026-01-02T03:04:05Z",
+    "command": "harness compare --methods rcnn,spp,fast --seed 3",
+    "baseline": "rcnn",
+    "plan": {
+        "methods": ["rcnn", "spp", "fast"],
+        "dataset": "shapes",
+        "split": "test",
+        "backbone": "mini",
+        "weights": "auto",
+        "policy": "shared",
+        "device": "cpu",
+        "precision": "fp32",
+        "processes": 1,
+        "seed": 3,
+        "fc_width": 256,
+    },
+    "machine": {
+        "cpu": "Some CPU",
+        "memory_bytes": 8 * 2**30,
+        "gpu": None,
+        "gpu_reason": "no CUDA device",
+        "threads": 2,
+    },
+    "dataset": {
+        "name": "shapes",
+        "classes": ["disc", "ring", "a|b\nc"],
+        "train_images": 40,
+        "images": 24,
+        "proposals_per_image": {"mean": 1834.26, "min": 512, "max": 1999},
+        "recall": {"0.5": 0.953, "0.7": None, "0.7_reason": "not asked for"},
+        "proposal_seconds": 0.7123,
+    },
+    "methods": {
+        "rcnn": result(0.7123, 8.123, 0.0712, 8.765),
+        "spp": result(0.6891, 0.0531, 0.0892, 0.1923),
+        "fast": {"status": "oom", "reason": "no memory | at 1999 boxes", "paper": "FRCN"},
+    },
+    "speedup": {"spp": {"conv": ratio(153.0), "features": ratio(47.3), "total": ratio(45.6)}},
+    "claims": None,
+    "claims_reason": "they are not computed yet",
+}
+
+
+def row(text: str, first: str, nth: int = 0) -> list[str]:
+    """Cells of the nth table row that begins with a cell."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [cells for cells in rows if cells[0] == first][nth]
+
+
+def test_headline_numbers_are_those_of_the_summary() -> None:
+    """mAP in percent, seconds per image and the ratio with its interval stand in the row of the method."""
+    text = markdown(SUMMARY, CLAIMS)
+    assert row(text, "**rcnn**")[1:9] == ["71.2", "8.12", "0.0712", "8.77", "baseline", "baseline", "mini", "ok"]
+    assert row(text, "**spp**")[1:7] == [
+        "68.9",
+        "0.0531",
+        "0.0892",
+        "0.1923",  # its half width is 0.0096, so the fourth digit is the last worth showing
+        "153.0× [151.8, 154.1]",
+        "45.6× [44.4, 46.7]",
+    ]
+    assert row(text, "features")[2] == "47.3× [46.1, 48.4]"
+
+
+def test_a_failed_method_is_a_row_with_its_reason_and_no_zero() -> None:
+    """`oom` shows as a status, dashes and a footnote."""
+    text = markdown(SUMMARY, CLAIMS)
+    cells = row(text, "**fast**")
+    assert all(re.fullmatch(r"–\[\^\d+\]", cell) for cell in cells[1:7])
+    assert cells[8] == r"oom: no memory \| at 1999 boxes"
+    number = cells[1].removeprefix("–[^").removesuffix("]")
+    assert rf"[^{number}]: oom: no memory \| at 1999 boxes" in text
+
+
+def test_a_method_that_was_not_reached_is_skipped() -> None:
+    """A plan of three with two results still has three rows."""
+    cut = copy.deepcopy(SUMMARY)
+    del cut["methods"]["fast"]
+    assert methods(cut)["fast"]["status"] == "skipped"
+    assert row(markdown(cut), "**fast**")[8].startswith("skipped: ")
+
+
+def test_published_rows_stand_in_the_same_columns_as_printed() -> None:
+    """The rows of [SPP Table 9] and [FRCN Table 4] keep their digits and name their source."""
+    text = markdown(SUMMARY, CLAIMS)
+    assert "| 58.0 | 0.053 | 0.089 | 0.142 | 170× | 64× | ZF-5 |" in re.sub(r" +", " ", text)
+    assert "SPP Table 9 (1406.4729v4); conv ratio SPP Section 4.3 (1406.4729v2)" in text
+    assert "0.10 s" in text
+    assert [r.method for r in published(CLAIMS, ["fast"])] == ["fast"] * 3 + ["fast:svd"] * 3
+
+
+def test_a_ratio_printed_in_the_text_joins_the_table_with_its_baseline() -> None:
+    """270x is relative to ZF-5 and so belongs to Table 10, 170x is relative to Alex-5 and to Table 9. [SPP 4.3]"""
+    found = {(r.source or "")[:12]: r.speedup_conv.value for r in published(CLAIMS, ["spp"]) if r.method == "spp"}
+    assert found == {"SPP Table 9 ": 170.0, "SPP Table 10": 270.0}
+
+
+def test_missing_values_carry_their_reason() -> None:
+    """Each dash has a footnote, and each footnote says why."""
+    text = markdown(SUMMARY, CLAIMS)
+    notes = dict(re.findall(r"^\[\^(\d+)\]: (.+)$", text, flags=re.MULTILINE))
+    used = set(re.findall(r"–\[\^(\d+)\]", text))
+    assert used == set(notes)
+    assert "not asked for" in notes.values()
+    assert "no object of this class counts in the evaluated images" in notes.values()
+    assert not re.search(r"\b(nan|None|null|inf)\b", text)
+
+
+def test_an_untrained_run_has_no_map() -> None:
+    """Where nothing was trained, accuracy is a dash with that reason."""
+    run = copy.deepcopy(SUMMARY)
+    untrained = {"value": None, "low": None, "high": None, "reason": "no training images"}
+    run["methods"]["spp"] |= {"map": {"voc07": untrained, "voc10": untrained}, "ap": {}, "fit_seconds": None}
+    text = markdown(run)
+    assert row(text, "**spp**")[1].startswith("–[^")
+    assert "]: no training images" in text
+
+
+def test_names_cannot_break_a_table() -> None:
+    """A class name with a pipe and a newline stays in one cell."""
+    text = markdown(SUMMARY)
+    assert row(text, r"a\|b c")[1] == "43.2"
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_settings_come_before_numbers() -> None:
+    """Command, device, trust with its reasons and the warning about a CPU precede the headline."""
+    before, _, _ = markdown(SUMMARY, CLAIMS).partition("## Speed and accuracy")
+    for words in (SUMMARY["command"], "CPU (Some CPU", "fp32", "shared", "clock fell by 7 %", "another process ran"):
+        assert words in before
+    assert "not comparable with the papers' times on a GPU" in before
+    gpu = copy.deepcopy(SUMMARY)
+    gpu["plan"]["device"], gpu["machine"]["gpu"] = "cuda", "Some GPU"
+    assert "GPU (Some GPU)" in markdown(gpu)
+    assert "Measured on a CPU" not in markdown(gpu)
+
+
+def test_stages_show_milliseconds_and_shares_with_the_rest_named() -> None:
+    """conv of 53.1 ms in 192.3 ms is 27.6 %; what lies between stages has its own row, and full_system its dash."""
+    text = markdown(SUMMARY)
+    assert row(text, "conv", 1)[2] == "53.1 (27.6 %)"
+    assert row(text, "unattributed")[2] == "27.0 (14.0 %)"
+    assert row(text, "full_system")[2].startswith("–")
+    assert row(text, "finetune")[1] == "61.7"
+    assert row(text, "per image, mean")[1] == "1834.3"
+
+
+def test_tied_scores_are_told() -> None:
+    """Where the order of equal scores moves the mAP, the report says from where to where."""
+    assert "ranked either way" not in markdown(SUMMARY)
+    run = copy.deepcopy(SUMMARY)
+    run["methods"]["spp"]["map"]["voc07"] |= {"tie_low": 0.6812, "tie_high": 0.6934}
+    assert "mAP 68.12 to 69.34 %" in markdown(run)
+
+
+def test_the_interval_is_named_after_what_it_covers() -> None:
+    """Below three processes it is over images within one process."""
+    run = copy.deepcopy(SUMMARY)
+    assert "interval over images within one process" in markdown(run)
+    run["plan"]["processes"] = 3
+    assert "interval over processes" in markdown(run)
+
+
+def test_terminal_shows_headline_papers_and_trust() -> None:
+    """Measured and published rows, the failed method and the verdict stand on a screen of 80 columns, unbroken."""
+    stream = io.StringIO()
+    Console(file=stream, width=80, no_color=True).print(terminal(SUMMARY, CLAIMS))
+    text = stream.getvalue()
+    for words in ("45.6× ± 1.2", "64×", "98×", "fast: oom: no memory", "trust: inconclusive (clock fell by 7 %"):
+        assert words in text
+    assert "spp:5" not in text
+    assert "…" not in text
+    for source in ("SPP Table 10, ZF-5", "FRCN Table 4, CaffeNet"):
+        assert source in text
+
+
+def test_a_gpu_run_is_named_after_what_ran_it() -> None:
+    """A plan says `auto`; the machine says what that came to."""
+    run = copy.deepcopy(SUMMARY)
+    run["plan"]["device"] = "auto"
+    run["machine"] |= {"device": "cuda", "gpu": "Some GPU"}
+    text = markdown(run)
+    assert "GPU (Some GPU)" in text
+    assert "Measured on a CPU" not in text
+
+
+def test_the_short_forms_say_what_the_report_says() -> None:
+    """Rows of a page and of an excerpt are those of the report; their figures are where the caller says."""
+    short, whole = excerpt(SUMMARY, CLAIMS, figures="a/run-"), markdown(SUMMARY, CLAIMS)
+    assert row(short, "**spp**") == row(whole, "**spp**")[:7]
+    assert SUMMARY["command"] in short
+    assert "CPU (Some CPU, 2 threads), 24 images after training on 40, 2026-01-02" in short
+    text = page(SUMMARY, CLAIMS, figures="b/run-")
+    assert row(text, "**spp**") == row(whole, "**spp**")
+    assert row(text, "conv", 1) == row(whole, "conv", 1)
+    for words, folder in ((short, "a"), (text, "b")):
+        assert f"]({folder}/run-speed_accuracy.svg)" in words
+        assert f"]({folder}/run-stages.svg)" in words
+        assert set(re.findall(r"–\[\^(\d+)\]", words)) == set(re.findall(r"^\[\^(\d+)\]:", words, re.MULTILINE))
+
+
+def test_almost_nothing_still_makes_a_report() -> None:
+    """A summary of a run that ended at once has a title and a row for each planned method."""
+    text = markdown({"plan": {"methods": ["rcnn"]}})
+    assert row(text, "**rcnn**")[8].startswith("skipped")
+    assert "no verdict was recorded" in text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "decimals"),
+    [
+        (Estimate(24.13, 23.0, 25.2), 1),
+        (Estimate(24.13, 24.12, 24.14), 3),
+        (Estimate(1234.0, 1100.0, 1300.0), -1),
+        (Estimate(0.1, 0.0, 0.2), 2),
+        (Estimate(0.0531), 4),
+        (Estimate(153.2), 0),
+        (Estimate(0.0), 0),
+        (Estimate(5.0, 5.0, 5.0), 2),
+    ],
+)
+def test_digits_follow_the_interval(estimate: Estimate, decimals: int) -> None:
+    """One digit beyond the leading one of the half width, else three significant digits."""
+    assert estimate.decimals == decimals
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1e-4, 0.9))
+def test_what_is_shown_lies_well_inside_the_interval(value: float, relative: float) -> None:
+    """Rounding moves a number by at most a fifteenth of its half width, and shows no digit below a hundredth of it."""
+    half_width = relative * value
+    decimals = Estimate(value, value - half_width, value + half_width).decimals
+    assert abs(round(value, decimals) - value) <= half_width / 15
+    assert 10.0**-decimals >= half_width / 101
+
+
+@given(st.floats(1e-3, 1e3), st.sampled_from([2, 3]))
+def test_a_change_of_unit_keeps_significant_digits(value: float, power: int) -> None:
+    """Seconds and milliseconds show the same digits."""
+    estimate = Estimate(value, 0.9 * value, 1.2 * value)
+    assert estimate.shifted(power).decimals == estimate.decimals - power
+
+
+def test_headline_keeps_raw_fractions_and_seconds() -> None:
+    """Units are the report's business alone."""
+    spp = headline(SUMMARY)[1]
+    assert (spp.map.value, spp.total.value, spp.speedup_total.value) == (0.6891, 0.1923, 45.6)
+
+
+def test_reporting_loads_neither_torch_nor_a_plotting_library() -> None:
+    """Importing the whole reporting path stays quick."""
+    heavy = ("torch", "matplotlib", "pandas", "rich")
+    code = f"import harness.report, harness.figures, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
