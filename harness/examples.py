@@ -1,0 +1,86 @@
+"""A data set with its boxes, as detectors take it, and what a run records of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from detectors.contract import Example
+from harness.datasets import Dataset
+from harness.proposals import ProposalSet
+from harness.proposals.recall import recall
+
+__all__ = ["Examples", "describe_data"]
+
+_RECALL_IOUS = (0.5, 0.7)
+
+
+class Examples(Sequence[Example]):
+    """Images are decoded when they are asked for, and not kept."""
+
+    def __init__(self, dataset: Dataset, proposals: ProposalSet) -> None:
+        """Boxes and images must be in the same order."""
+        self._dataset, self._proposals = dataset, proposals
+
+    def __len__(self) -> int:
+        return len(self._dataset.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        index %= len(self)
+        truth = self._dataset.truth(index)
+        # Copies, so that no detector can change what the next one is given.
+        return Example(
+            self._dataset.ids[index],
+            torch.from_numpy(self._dataset.image(index).copy()).permute(2, 0, 1).contiguous(),
+            torch.from_numpy(truth.boxes.copy()),
+            torch.from_numpy(truth.labels.copy()),
+            torch.from_numpy(truth.difficult.copy()),
+            torch.from_numpy(self._proposals.boxes[index].copy()),
+        )
+
+
+def _split_digest(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    for index, image_id in enumerate(dataset.ids):
+        truth = dataset.truth(index)
+        digest.update(f"{len(image_id.encode())}:{image_id}:{len(truth.labels)}:".encode())
+        digest.update(truth.boxes.tobytes() + truth.labels.tobytes() + truth.difficult.tobytes())
+    return digest.hexdigest()
+
+
+def describe_data(
+    train: Dataset, test: Dataset, train_boxes: ProposalSet, test_boxes: ProposalSet, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Names, sizes, digests, recall of the boxes, and the seconds that making them took."""
+    counts = np.array([len(boxes) for boxes in test_boxes.boxes])
+    truths = [test.truth(index) for index in range(len(test.ids))]
+    known = [seconds for seconds in test_boxes.seconds if seconds is not None]
+    complete = len(known) == len(test.ids)
+    return {
+        "name": test.name,
+        "classes": list(test.classes),
+        "train_images": len(train.ids),
+        "images": len(test.ids),
+        "train_sha256": _split_digest(train),
+        "test_sha256": _split_digest(test),
+        "train_boxes_sha256": train_boxes.sha256,
+        "test_boxes_sha256": test_boxes.sha256,
+        "proposals": settings,
+        "proposals_per_image": {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
+        "recall": {str(iou): recall(test_boxes.boxes, truths, iou) for iou in _RECALL_IOUS},
+        "proposal_seconds": float(np.mean(known)) if complete else None,
+        "proposal_seconds_reason": None if complete else "the boxes were read from a file",
+        "proposal_seconds_by_image": dict(zip(test.ids, test_boxes.seconds, strict=True)),
+    }

@@ -1,0 +1,67 @@
+"""What a run says of itself: its plan, what it works on, and what ran it. `harness.runs` keeps it as manifest.json."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.examples import describe_data
+from harness.machine import describe_machine, describe_software, describe_source
+from harness.plan import Plan, PlanError
+from harness.preparation import Prepared
+from harness.proposals import ProposalSet
+from harness.record import SCHEMA_VERSION
+
+__all__ = ["check_same_plan", "new_manifest", "resumed_manifest"]
+
+
+def new_manifest(
+    prepared: Prepared, train: ProposalSet, test: ProposalSet, *, command: str, workers: int
+) -> dict[str, Any]:
+    """What is known before the first fit. `workers` is the number of processes that made the boxes."""
+    plan, settings = prepared.plan, dict(prepared.source.settings)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "running",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "plan": plan.model_dump(mode="json"),
+        "plan_digest": plan.digest,
+        "machine": describe_machine(prepared.device),
+        "software": describe_software(),
+        "source": describe_source(),
+        "dataset": {
+            **describe_data(prepared.train, prepared.test, train, test, settings),
+            "proposal_workers": workers,
+        },
+        "weights_sha256": prepared.backbone.weights,
+        "input": str(prepared.backbone.convention),
+        "methods": {},
+        "warm_up_seconds": {},
+    }
+
+
+def check_same_plan(before: dict[str, Any], plan: Plan) -> None:
+    """See that a run was planned as `plan`, field by field.
+
+    Raises:
+        PlanError: it was not; names the fields.
+    """
+    differing = Plan.of(before["plan"]).differences(plan)
+    if differing:
+        raise PlanError(f"--resume: the run was planned with another {', '.join(differing)}; leave those options out")
+
+
+def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a run that goes on.
+
+    Raises:
+        PlanError: images, boxes, weights, machine or software are not what the run began with.
+    """
+    inputs = ("train_sha256", "test_sha256", "train_boxes_sha256", "test_boxes_sha256")
+    changed = [name for name in inputs if before["dataset"][name] != now["dataset"][name]]
+    changed += [name for name in ("weights_sha256", "machine", "software") if before[name] != now[name]]
+    if changed:
+        what = ", ".join(changed)
+        raise PlanError(f"--resume: {what} changed since the run began; start a new run with another --out")
+    return {**before, "methods": {}, "status": "running"}

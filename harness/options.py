@@ -1,0 +1,57 @@
+"""The options of `harness compare`, as the command line takes them. Values are checked by `harness.plan`, not here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def _planned(flag: str, text: str) -> Any:
+    # Numbers come as text, so that an option and a TOML plan are refused in the same words.
+    return typer.Option(flag, help=text, metavar="TEXT", show_default=False)
+
+
+def _other(flag: str, text: str) -> Any:
+    return typer.Option(flag, help=text, show_default=False)
+
+
+Text = str | None
+
+Methods = Annotated[
+    Text, _planned("--methods", "Names with commas between; the first is the baseline. [rcnn,spp,fast]")
+]
+DatasetName = Annotated[Text, _planned("--dataset", "shapes, or voc:DIR for a VOCdevkit year folder. [shapes]")]
+TrainSplit = Annotated[Text, _planned("--train-split", "Images to learn from. [train]")]
+Split = Annotated[Text, _planned("--split", "Images to detect in. [test]")]
+Backbone = Annotated[Text, _planned("--backbone", "mini, squeezenet1_0 or squeezenet1_1. [mini]")]
+Weights = Annotated[Text, _planned("--weights", "auto, random, torchvision or a safetensors FILE. [auto]")]
+Proposals = Annotated[
+    Text, _planned("--proposals", "selective-search, or a .npz, .json or .mat FILE. [selective-search]")
+]
+MaxProposals = Annotated[Text, _planned("--max-proposals", "Boxes an image at most. [2000]")]
+Images = Annotated[Text, _planned("--images", "First images of the test split only. [all; 60 of shapes]")]
+TrainImages = Annotated[Text, _planned("--train-images", "First images of the train split only. [all; 300 of shapes]")]
+Iterations = Annotated[
+    Text,
+    _planned(
+        "--iterations",
+        "Mini-batches of fine-tuning: a number, paper for each paper's own, or quick, a few for each training image "
+        "and at least 100. [quick]",
+    ),
+]
+FcWidth = Annotated[Text, _planned("--fc-width", "Width of fc6 and fc7; 4096 in the papers. [1024]")]
+Repeats = Annotated[Text, _planned("--repeats", "Times that every image is gone through. [1]")]
+PolicyName = Annotated[
+    Text, _planned("--policy", "From scored boxes to detections: shared, or paper for each paper's own. [shared]")
+]
+Device = Annotated[Text, _planned("--device", "auto, cpu or cuda. [auto]")]
+Seed = Annotated[Text, _planned("--seed", "Of all random draws. [0]")]
+
+PlanFile = Annotated[Path | None, _other("--plan", "TOML file with any of the above; options given here win.")]
+Out = Annotated[Path | None, _other("--out", "Run folder. [results/scratch/DATE-TIME]")]
+Resume = Annotated[bool, _other("--resume", "Go on with the run in --out.")]
+Overwrite = Annotated[bool, _other("--overwrite", "Replace the run in --out.")]
+RequireGpu = Annotated[bool, _other("--require-gpu", "Refuse to run without a GPU (exit code 3).")]
+AsJson = Annotated[bool, _other("--json", "Print JSON, and nothing else, on standard output.")]

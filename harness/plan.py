@@ -1,0 +1,123 @@
+"""What is compared on what. A plan is frozen, validated as a whole, and has a digest.
+
+`Plan` holds what the user asked for; `harness.preparation` opens what it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+__all__ = ["Plan", "PlanError"]
+
+
+class PlanError(ValueError):
+    """A plan cannot be carried out as asked; the message is one line: what, where, what instead."""
+
+
+class Plan(BaseModel):
+    """All that decides what a comparison computes; where it is written and how it is shown stand elsewhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: tuple[str, ...] = Field(("rcnn", "spp", "fast"), min_length=1)
+    """Speed-ups are over the first."""
+    dataset: str = "shapes"
+    """``shapes`` or ``voc:DIR``."""
+    train_split: str = "train"
+    split: str = "test"
+    backbone: str = "mini"
+    weights: str = "auto"
+    proposals: str = "selective-search"
+    max_proposals: int = Field(2000, ge=1)
+    images: int | None = Field(None, ge=1)
+    """Test images; None: all (60 for `shapes`)."""
+    train_images: int | None = Field(None, ge=1)
+    """None: all (300 for `shapes`)."""
+    iterations: int | Literal["quick", "paper"] = "quick"
+    """Mini-batches of fine-tuning. ``quick``: each method's own small number a training image; ``paper``: the published
+    number."""
+    fc_width: int = Field(1024, ge=1)
+    repeats: int = Field(1, ge=1)
+    policy: Literal["shared", "paper"] = "shared"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = Field(0, ge=0)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("methods")
+    @classmethod
+    def _differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"a method is named twice in {','.join(value)}")
+        return value
+
+    @field_validator("iterations", mode="before")
+    @classmethod
+    def _count(cls, value: object) -> object:
+        if value in ("quick", "paper"):
+            return value
+        try:
+            count = int(value) if isinstance(value, str) else value
+        except ValueError:
+            count = None
+        if not isinstance(count, int) or isinstance(count, bool):
+            raise ValueError(f"expected a number, 'quick' or 'paper', got {value!r}")
+        if count < 1:
+            raise ValueError(f"expected at least 1, got {count}")
+        return count
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """Validate values by field name.
+
+        Raises:
+            PlanError: the first thing wrong, with the option's name.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = "--" + str(first["loc"][0]).replace("_", "-")
+            if first["type"] == "extra_forbidden":
+                message = f"there is no such option; there are {', '.join(cls.model_fields)}"
+            elif first["type"] == "value_error":
+                message = first["msg"].removeprefix("Value error, ")
+            else:
+                message = f"{first['msg'].lower()}, got {first['input']!r}"
+            raise PlanError(f"{option}: {message}") from None
+
+    @classmethod
+    def values_in(cls, path: Path) -> dict[str, Any]:
+        """Read the values of a TOML plan, not yet validated.
+
+        Raises:
+            PlanError: no such file, not TOML, or a name that is no field.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise PlanError(f"no plan file {path}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise PlanError(f"plan file {path} cannot be read: {error}") from None
+        for key in values:
+            if key not in cls.model_fields:
+                raise PlanError(f"plan file {path}: there is no {key!r}; there are {', '.join(cls.model_fields)}")
+        return values
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that differ where plans differ."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def differences(self, other: Plan) -> tuple[str, ...]:
+        """Names of the fields in which two plans differ."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return tuple(name for name in mine if mine[name] != theirs[name])

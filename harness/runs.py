@@ -1,0 +1,207 @@
+"""A run on disk: what was planned, what ran it, and each measurement as it was made.
+
+    manifest.json               plan, machine, software, source, sha256 of weights, boxes and splits, status
+    truth.json                  ground truth of the test images, COCO format with ``ignore`` for difficult objects
+    samples.jsonl               one line a sample, flushed to the disk as measured
+    detections/METHOD.json      COCO results format; METHOD.jsonl, a line an image, while the run goes on
+    models/METHOD.safetensors   the fitted model that was measured, and METHOD.json with the seconds of its fit
+    errors/METHOD.txt           tracebacks of a method that failed
+    summary.json report.md figures/   derived from the above by `harness report`
+
+Everything that a kill must not tear is written beside and renamed, or is a log of lines of which only the last can be
+torn.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.record import SCHEMA_VERSION, Sample
+from harness.storage import UNFINISHED, StorageError, append_line, read_json, read_lines, write_json, write_text
+
+__all__ = ["RunError", "RunFolder"]
+
+
+class RunError(StorageError):
+    """A run folder cannot be made or read as asked; the message is one line."""
+
+
+class RunFolder:
+    """Reads and writes the files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is touched yet."""
+        self.path = path
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "manifest.json").exists()
+
+    def check_free(self, *, resume: bool, overwrite: bool) -> None:
+        """See that a run may be written here.
+
+        Raises:
+            RunError: it may not; the folder is untouched.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file; --out takes a folder")
+        if resume:
+            if not self.exists:
+                raise RunError(f"nothing to resume in {self.path}: it holds no manifest.json")
+        elif self._entries():
+            if not self.exists:
+                raise RunError(f"{self.path} is not empty and holds no run; choose another --out")
+            if not overwrite:
+                raise RunError(f"{self.path} holds a run; go on with --resume, replace it with --overwrite")
+        above = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        try:
+            # Permission bits say too little: root has none to respect, and a disk may be mounted read-only.
+            with tempfile.TemporaryFile(dir=above):
+                pass
+        except OSError as error:
+            raise RunError(f"{above} is not writable ({error.strerror}); choose another --out") from None
+
+    def _entries(self) -> list[Path]:
+        if not self.path.is_dir():
+            return []
+        return [entry for entry in self.path.iterdir() if not entry.name.startswith(UNFINISHED)]
+
+    def start(self, manifest: dict[str, Any]) -> None:
+        """Begin a run in an empty or replaced folder.
+
+        The manifest is there from first to last, the old one or the new one: a kill in between leaves a run that can be
+        resumed or overwritten.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        for entry in self._entries():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != "manifest.json":
+                entry.unlink()
+        self.write_manifest(manifest)
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The manifest.
+
+        Raises:
+            RunError: there is none, or a newer version of this program wrote it.
+        """
+        if not self.exists:
+            raise RunError(f"{self.path} holds no run: there is no manifest.json in it")
+        manifest: dict[str, Any] = read_json(self.path / "manifest.json")
+        version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise RunError(f"{self.path} has schema {version}; this version of harness reads up to {SCHEMA_VERSION}")
+        return manifest
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Replace the manifest."""
+        write_json(self.path / "manifest.json", manifest)
+
+    def write_truth(self, truth: dict[str, Any]) -> None:
+        """Replace the ground truth."""
+        write_json(self.path / "truth.json", truth)
+
+    def read_truth(self) -> dict[str, Any]:
+        """Ground truth of the test images, COCO format."""
+        truth: dict[str, Any] = read_json(self.path / "truth.json")
+        return truth
+
+    def append_sample(self, sample: Sample) -> None:
+        """Keep a sample; it is on the disk when this returns."""
+        append_line(self.path / "samples.jsonl", sample.as_line())
+
+    def read_samples(self) -> list[Sample]:
+        """All samples, in the order in which they were measured.
+
+        Raises:
+            RunError: a line that is not the last is torn, or a line is no sample.
+        """
+        path = self.path / "samples.jsonl"
+        samples = []
+        for number, values in enumerate(read_lines(path), start=1):
+            try:
+                samples.append(Sample.from_values(values))
+            except TypeError as error:
+                raise RunError(f"{path}, line {number}: not a sample ({error})") from None
+        return samples
+
+    def append_detections(self, method: str, image_id: str, rows: list[dict[str, Any]]) -> None:
+        """Keep the detections of one image."""
+        line = json.dumps({"image_id": image_id, "rows": rows}, separators=(",", ":"), allow_nan=False)
+        append_line(self.path / "detections" / f"{_file_name(method)}.jsonl", line)
+
+    def read_detections(self, method: str) -> list[dict[str, Any]]:
+        """Detections of a method in COCO results format; of an image that was logged twice, the later."""
+        finished = self.path / "detections" / f"{_file_name(method)}.json"
+        if finished.exists():
+            rows: list[dict[str, Any]] = read_json(finished)
+            return rows
+        log = {line["image_id"]: line["rows"] for line in read_lines(finished.with_suffix(".jsonl"))}
+        return [row for rows in log.values() for row in rows]
+
+    def finish_detections(self, method: str) -> None:
+        """Turn the log of a method into its COCO results file."""
+        path = self.path / "detections" / f"{_file_name(method)}.json"
+        rows = self.read_detections(method)
+        body = ",\n".join(json.dumps(row, separators=(",", ":"), allow_nan=False) for row in rows)
+        write_text(path, f"[\n{body}\n]\n")
+        path.with_suffix(".jsonl").unlink(missing_ok=True)
+
+    def append_error(self, method: str, text: str) -> Path:
+        """Keep the traceback of a failure; returns the file."""
+        path = self.path / "errors" / f"{_file_name(method)}.txt"
+        append_line(path, text.rstrip("\n"))
+        return path
+
+    @contextmanager
+    def workdir(self, method: str) -> Iterator[Path]:
+        """An empty folder for the scratch files of one fit, gone afterwards."""
+        path = self.path / "work" / _file_name(method)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+    def model_path(self, method: str) -> Path:
+        """Where the fitted model of a method stands."""
+        return self.path / "models" / f"{_file_name(method)}.safetensors"
+
+    def write_fit(self, method: str, seconds: dict[str, float]) -> None:
+        """Say that the model of a method is whole, and how long its fit took."""
+        write_json(self.model_path(method).with_suffix(".json"), {"fit_seconds": seconds})
+
+    def read_fit(self, method: str) -> dict[str, float] | None:
+        """Seconds of a method's fit; None where it was not finished."""
+        path = self.model_path(method).with_suffix(".json")
+        if not path.exists():
+            return None
+        seconds: dict[str, float] = read_json(path)["fit_seconds"]
+        return seconds
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Replace the summary."""
+        write_json(self.path / "summary.json", summary)
+
+    def read_summary(self) -> dict[str, Any]:
+        """The summary.
+
+        Raises:
+            RunError: there is none yet.
+        """
+        summary: dict[str, Any] = read_json(self.path / "summary.json")
+        return summary
+
+
+def _file_name(method: str) -> str:
+    """A method's name as a file name: ``spp:5`` becomes ``spp-5``."""
+    return method.replace(":", "-")

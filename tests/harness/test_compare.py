@@ -1,0 +1,311 @@
+"""The experiment: failures are rows, what is measured is kept, and a resumed run is the unbroken one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from detectors.contract import Detections, FitError
+from detectors.fast import FastRCNN
+from detectors.spp import SPP
+from harness.compare import compare
+from harness.plan import Plan, PlanError
+from harness.progress import Reporter
+from harness.record import Sample
+from harness.runs import RunFolder
+
+PlanMaker = Callable[..., Plan]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_pictures() -> Iterator[None]:
+    """Drawing takes longer than these runs; `test_cli` looks at the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.figures.draw", lambda *_: [])
+        yield
+
+
+def run(plan: Plan, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    return compare(plan, out, resume=resume, overwrite=False, command="harness", reporter=Reporter(quiet=True))
+
+
+def outputs(out: Path) -> dict[tuple[int, int, str, str], tuple[Any, ...]]:
+    """What was measured of each sample, apart from its times."""
+    samples = RunFolder(out).read_samples()
+    found = {each.key: (each.status, each.index, each.position, each.detections, each.digest) for each in samples}
+    assert len(found) == len(samples), "a sample stands there twice"
+    return found
+
+
+@pytest.fixture(scope="module")
+def unbroken(small_plan: PlanMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("unbroken") / "run"
+    summary = run(small_plan(repeats=2), out)
+    assert {about["status"] for about in summary["methods"].values()} == {"ok"}
+    return out
+
+
+def test_an_unbroken_run_has_each_sample_once(unbroken: Path) -> None:
+    """Two repeats of three methods on three images, each method at each position, repeats equal to the bit."""
+    found = outputs(unbroken)
+    assert len(found) == 2 * 3 * 3
+    assert {status for status, *_ in found.values()} == {"ok"}
+    assert {position for _, _, position, _, _ in found.values()} == {0, 1, 2}
+    for (process, repeat, method, image), (*_, digest) in found.items():
+        assert digest == found[process, 1 - repeat, method, image][-1]
+    assert json.loads((unbroken / "summary.json").read_text())["trust"] == {"verdict": "ok", "reasons": []}
+    assert RunFolder(unbroken).read_manifest()["status"] == "complete"
+
+
+def interrupt_on_call(patch: pytest.MonkeyPatch, owner: type[Any], name: str, nth: int) -> None:
+    """Ctrl-C in the middle of the nth call of a method."""
+    original, calls = getattr(owner, name), iter(range(1, 10**6))
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == nth:
+            raise KeyboardInterrupt
+        return original(*arguments, **named)
+
+    patch.setattr(owner, name, interrupted)
+
+
+PLACES = {
+    "fit": (SPP, "fit", 1),
+    "between fit and its record": (RunFolder, "write_fit", 2),
+    "first warm-up": (FastRCNN, "detect", 1),
+    "measuring": (FastRCNN, "detect", 3 + 2),
+    "between detections and sample": (RunFolder, "append_sample", 7),
+    "second repeat": (RunFolder, "append_sample", 14),
+    "closing the logs": (RunFolder, "finish_detections", 2),
+    "writing the summary": (RunFolder, "write_summary", 1),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_that_is_resumed_ends_as_the_unbroken_one(
+    place: str, small_plan: PlanMaker, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same samples, same digests, same mAP, wherever it was interrupted; what was measured before is kept."""
+    plan, out = small_plan(repeats=2), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_on_call(patch, *PLACES[place])
+        with pytest.raises(KeyboardInterrupt):
+            run(plan, out)
+    folder = RunFolder(out)
+    assert folder.read_manifest()["status"] == "interrupted"
+    kept = [sample.as_line() for sample in folder.read_samples()]
+    summary = run(plan, out, resume=True)
+    assert [sample.as_line() for sample in folder.read_samples()][: len(kept)] == kept
+    assert outputs(out) == outputs(unbroken)
+    expected = json.loads((unbroken / "summary.json").read_text())
+    for method, about in expected["methods"].items():
+        assert {key: summary["methods"][method][key] for key in ("map", "ap", "ap_voc10", "detections")} == {
+            key: about[key] for key in ("map", "ap", "ap_voc10", "detections")
+        }
+        assert folder.read_detections(method) == RunFolder(unbroken).read_detections(method)
+    assert folder.read_manifest()["status"] == "complete"
+    assert not (out / "work").exists()
+
+
+def test_a_sample_line_torn_by_a_kill_is_measured_again(
+    small_plan: PlanMaker, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill leaves half a line, no manifest that says so, and a lost image."""
+    plan, out = small_plan(repeats=2), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_on_call(patch, RunFolder, "append_sample", 9)
+        with pytest.raises(KeyboardInterrupt):
+            run(plan, out)
+    with (out / "samples.jsonl").open("a") as file:
+        file.write('{"process":0,"repeat":0,"meth')
+    manifest = RunFolder(out).read_manifest()
+    RunFolder(out).write_manifest({**manifest, "status": "running"})
+    run(plan, out, resume=True)
+    assert outputs(out) == outputs(unbroken)
+
+
+def test_resuming_a_complete_run_measures_nothing(
+    small_plan: PlanMaker, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And derives the same summary."""
+    before = (unbroken / "samples.jsonl").read_bytes(), (unbroken / "summary.json").read_bytes()
+    monkeypatch.setattr(FastRCNN, "detect", None)
+    run(small_plan(repeats=2), unbroken, resume=True)
+    assert ((unbroken / "samples.jsonl").read_bytes(), (unbroken / "summary.json").read_bytes()) == before
+
+
+def test_resuming_with_another_plan_is_refused(small_plan: PlanMaker, unbroken: Path) -> None:
+    """By name of the option, and nothing is touched."""
+    before = {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")}
+    with pytest.raises(PlanError, match="planned with another fc_width, seed; leave those options out"):
+        run(small_plan(repeats=2, seed=5, fc_width=17), unbroken, resume=True)
+    assert {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")} == before
+
+
+def test_resuming_with_other_boxes_is_refused(
+    small_plan: PlanMaker, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan names the same file, but what is in it changed."""
+    from harness import compare as module
+
+    original = module.gather
+    monkeypatch.setattr(module, "gather", lambda *a, **k: original(*a, **{**k, "max_proposals": 5}))
+    with pytest.raises(PlanError, match="train_boxes_sha256, test_boxes_sha256 changed since the run began"):
+        run(small_plan(repeats=2), unbroken, resume=True)
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def fail(*arguments: Any, **named: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RuntimeError("the dog\nate it"), "error"),
+        (ValueError("a bug, not bad input"), "error"),
+        (FitError("too few boxes"), "error"),
+        (torch.OutOfMemoryError("no memory"), "oom"),
+        (MemoryError(), "oom"),
+    ],
+)
+def test_a_method_that_cannot_be_fitted_is_a_row(
+    error: Exception, status: str, small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its reason; the others are measured, and a ratio over a baseline that failed is not invented."""
+    monkeypatch.setattr(SPP, "fit", raising(error))
+    summary = run(small_plan(methods="spp,fast"), tmp_path / "run")
+    failed = summary["methods"]["spp"]
+    assert failed["status"] == status
+    assert failed["reason"].startswith(type(error).__name__)
+    assert "\n" not in failed["reason"]
+    assert "seconds" not in failed
+    assert summary["methods"]["fast"]["status"] == "ok"
+    assert summary["speedup"] == {}
+    assert RunFolder(tmp_path / "run").read_manifest()["status"] == "partial"
+    assert "Traceback" in (tmp_path / "run/errors/spp.txt").read_text()
+    report = (tmp_path / "run/report.md").read_text()
+    assert "spp" in report
+
+
+def test_a_method_that_failed_to_fit_is_tried_again_on_resume(
+    small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory may be free again; what was measured of the others stays."""
+    plan, out = small_plan(methods="spp,fast"), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(SPP, "fit", raising(MemoryError()))
+        run(plan, out)
+    kept = RunFolder(out).read_samples()
+    summary = run(plan, out, resume=True)
+    assert summary["methods"]["spp"]["status"] == "ok"
+    assert RunFolder(out).read_samples()[: len(kept)] == kept
+    assert len(outputs(out)) == 2 * 3
+
+
+def test_an_image_that_fails_is_a_sample_with_its_reason(
+    small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other images and methods are measured; the method's means are not taken over what is left."""
+    original, calls = FastRCNN.detect, iter(range(100))
+
+    def sometimes(self: Any, image: torch.Tensor, proposals: torch.Tensor) -> Detections:
+        if next(calls) == 4:
+            raise torch.OutOfMemoryError("no memory")
+        return original(self, image, proposals)
+
+    monkeypatch.setattr(FastRCNN, "detect", sometimes)
+    summary = run(small_plan(methods="spp,fast"), tmp_path / "run")
+    failed = [sample for sample in RunFolder(tmp_path / "run").read_samples() if sample.status != "ok"]
+    assert [(each.method, each.status, each.seconds) for each in failed] == [("fast", "oom", None)]
+    assert summary["methods"]["fast"]["status"] == "oom"
+    assert "1 of 3 samples failed" in summary["methods"]["fast"]["reason"]
+    assert summary["methods"]["spp"]["status"] == "ok"
+    assert len(outputs(tmp_path / "run")) == 6
+
+
+def found(box: list[float], score: float = 0.5, label: int = 1, count: int = 1) -> Detections:
+    return Detections(torch.tensor([box] * count), torch.full((count,), score), torch.full((count,), label))
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (found([-1.0, 0.0, 5.0, 5.0]), r"box \[-1.0, 0.0, 5.0, 5.0\] is not a box inside the image, 0 0 "),
+        (found([0.0, 0.0, 5.0, 5000.0]), "is not a box inside the image"),
+        (found([9.0, 0.0, 5.0, 5.0]), "is not a box inside the image"),
+        (found([0.0, 0.0, float("nan"), 5.0]), "a box has a corner that is not finite"),
+        (found([0.0, 0.0, 5.0, 5.0], float("nan")), "a score is not finite"),
+        (found([0.0, 0.0, 5.0, 5.0], float("inf")), "a score is not finite"),
+        (found([0.0, 0.0, 5.0, 5.0], label=0), r"a label is not one of 1\.\.8"),
+        (found([0.0, 0.0, 5.0, 5.0], label=9), r"a label is not one of 1\.\.8"),
+        (found([0.0, 0.0, 5.0, 5.0], count=101), "101 detections, more than the 100"),
+        (None, "detect returned NoneType"),
+    ],
+)
+def test_output_that_breaks_the_contract_is_an_error_that_says_what(
+    output: Any, words: str, small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No mAP is computed from nonsense."""
+    monkeypatch.setattr(FastRCNN, "fit", lambda *_, **__: None)
+    monkeypatch.setattr(FastRCNN, "save", lambda _, path: path.touch())
+    monkeypatch.setattr(FastRCNN, "detect", lambda *_: output)
+    out = tmp_path / "run"
+    summary = run(small_plan(methods="fast", images=1, train_images=1), out)
+    (sample,) = RunFolder(out).read_samples()
+    assert_error(sample, words)
+    assert summary["methods"]["fast"]["status"] == "error"
+
+
+def assert_error(sample: Sample, words: str) -> None:
+    assert sample.status == "error"
+    assert sample.reason is not None
+    assert re.search(words, sample.reason), sample.reason
+    assert sample.seconds is None
+
+
+def test_repeats_that_differ_cost_the_trust(
+    small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of them was timed, and which was scored?"""
+    scores: Iterator[float] = iter(index / 64 for index in range(64))
+    monkeypatch.setattr(FastRCNN, "fit", lambda *_, **__: None)
+    monkeypatch.setattr(FastRCNN, "save", lambda _, path: path.touch())
+    monkeypatch.setattr(FastRCNN, "detect", lambda *_: found([0.0, 0.0, 5.0, 5.0], next(scores)))
+    summary = run(small_plan(methods="fast", images=1, train_images=1, repeats=2), tmp_path / "run")
+    assert summary["trust"]["verdict"] == "inconclusive"
+    assert "repeats of fast" in summary["trust"]["reasons"][0]
+
+
+def test_settings_of_the_plan_reach_the_detector(small_plan: PlanMaker) -> None:
+    """Iterations, width and policy; 'paper' leaves each paper's own."""
+    from harness.preparation import prepare
+
+    prepared = prepare(small_plan(methods="rcnn", iterations=7, fc_width=48))
+    (method,) = prepared.methods
+    assert (prepared.config(method).iterations, prepared.config(method).fc_width) == (7, 48)
+    assert prepared.config(method).policy.per_image == 100
+    papers = prepare(small_plan(methods="rcnn", iterations="paper", policy="paper"))
+    assert papers.config(method).iterations == method.config.iterations
+    assert papers.config(method).policy == method.detector.paper_policy
+    assert papers.device == "cpu"
+
+
+def test_quick_training_grows_with_the_images_and_never_beyond_the_papers(small_plan: PlanMaker) -> None:
+    """At least 100 mini-batches; many images get each method's own number an image."""
+    from harness.preparation import prepare
+
+    few = prepare(small_plan(methods="fast", iterations="quick"))
+    (method,) = few.methods
+    assert few.config(method).iterations == 100
+    many = prepare(small_plan(methods="fast", iterations="quick", train_images=300, proposals="selective-search"))
+    assert many.config(method).iterations == 300 * FastRCNN.quick_per_image
+    assert many.config(method).iterations <= method.config.iterations
