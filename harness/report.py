@@ -118,13 +118,15 @@ def excerpt(summary: Summary, claims: Iterable[Claim] = (), *, figures: str) -> 
     """The least that shows what a run gives: command, table, machine, the papers' rows and two figures."""
     notes = Notes()
     own = [[f"**{escaped(row.method)}**", *headline_cells(row, notes)] for row in headline(summary)]
+    # Seconds of a shared CPU say little a week later; what holds is their ratio within one run.
+    shown = [i for i, name in enumerate(_COLUMNS) if caption.on_gpu(summary) or "s/image" not in name]
     papers = [
         [escaped(row.method), *headline_cells(row, notes), escaped(f"{row.backbone}, {row.source}")]
         for row in published_beside(claims, summary)
     ]
     blocks = [
         _command(summary),
-        table(_COLUMNS, own),
+        table([_COLUMNS[i] for i in shown], [[cells[i] for i in shown] for cells in own]),
         _ran_on(summary),
         f"In brackets: 95 % interval over {_interval_over(summary)}. Total excludes proposals.",
         *_trust(summary),
