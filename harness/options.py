@@ -37,8 +37,8 @@ Iterations = Annotated[
     Text,
     _planned(
         "--iterations",
-        "Mini-batches of fine-tuning: a number, paper for each paper's own, or quick, a few for each training image "
-        "and at least 100. [quick]",
+        "Mini-batches of fine-tuning: a number, paper for each paper's own, or quick: rcnn 1, spp 2, fast 4 for each "
+        "training image, as if there were at least 100. [quick]",
     ),
 ]
 FcWidth = Annotated[Text, _planned("--fc-width", "Width of fc6 and fc7; 4096 in the papers. [1024]")]

@@ -17,7 +17,9 @@ from harness.proposals import ProposalSource, source
 __all__ = ["Prepared", "prepare", "random_stream"]
 
 
-_QUICK_AT_LEAST = 100
+_QUICK_IMAGES = 100
+"""A quick schedule is as long as for this many training images at least: fc layers that start random must learn
+something from a handful of images, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,8 @@ class Prepared:
         """The settings of a method with what the plan changes in them."""
         changes: dict[str, Any] = {"fc_width": self.plan.fc_width} if hasattr(method.config, "fc_width") else {}
         if self.plan.iterations == "quick":
-            # At least 100, so that fc layers that start random learn something from a handful of images; never more
-            # than published.
-            wanted = max(_QUICK_AT_LEAST, method.detector.quick_per_image * len(self.train.ids))
-            changes["iterations"] = min(wanted, method.config.iterations)
+            wanted = method.detector.quick_per_image * max(_QUICK_IMAGES, len(self.train.ids))
+            changes["iterations"] = min(wanted, method.config.iterations)  # never more than published
         elif self.plan.iterations != "paper":
             changes["iterations"] = self.plan.iterations
         if self.plan.policy == "paper":
