@@ -22,7 +22,6 @@ __all__ = [
     "Method",
     "MethodError",
     "WeightsError",
-    "backbone_names",
     "check_backbone",
     "load",
     "load_backbone",
@@ -77,13 +76,6 @@ def load(name: str) -> Method:
         known = ", ".join(f"{base}:{key}" for key in detector.variants) or "none"
         raise MethodError(f"no variant {name!r}; variants of {base}: {known}")
     return Method(name, detector, detector.variants[variant])
-
-
-def backbone_names() -> tuple[str, ...]:
-    """The backbones there are."""
-    from detectors.parts import backbones
-
-    return backbones.names()
 
 
 def check_backbone(name: str, weights: str) -> None:

@@ -81,7 +81,8 @@ class FastRCNN:
     variants: ClassVar[Mapping[str, FastRCNNConfig]] = {}
     paper_policy: ClassVar[Policy] = Policy(per_class_before=100, iou=0.3, per_image=None)
     """[FRCN lib/fast_rcnn/test.py]. Differs from it: no threshold over the whole test set that leaves 40 detections an
-    image and class on average, because detections of one image must not depend on other images."""
+    image and class on average, because detections of one image must not depend on other images; and a box with an IoU
+    of exactly 0.3 stays, as in R-CNN, where the release drops it."""
 
     def __init__(self, n_classes: int, config: FastRCNNConfig, backbone: Backbone, device: torch.device) -> None:
         """Store what it is made of."""

@@ -58,7 +58,7 @@ class SPPConfig:
     """Differs from [SPP 4.1]: a rate of 1e-4 for all three fc layers, because here they start random."""
     svm: SvmSettings = field(default_factory=SvmSettings)
     ridge: RidgeSettings = field(default_factory=lambda: RidgeSettings(ridge_lambda=4000.0, min_iou=0.5))
-    """lambda 4000, IoU from 0.5 (SPP released code; the paper says 'at least 50%')."""
+    """lambda 4000 (SPP released code). Differs from [SPP 4.1]: IoU above 0.5, not 'at least', as R-CNN's rule is."""
 
 
 class _Network(nn.Module):
@@ -170,6 +170,7 @@ class SPP:
         buffer: list[torch.Tensor] = []
 
         def fill(start: int) -> None:
+            buffer.clear()  # before the next is made, or both are held at a time
             buffer[:] = self._pooled_of(draws[start : start + per_buffer], examples, regions).split(batch)
 
         fill(0)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 import detectors
-from detectors.contract import SHARED_POLICY, Detections, Detector, Example, Stage, listening
+from detectors.contract import SHARED_POLICY, Detections, Detector, Example, Stage
 from harness.coco import truth_file
 from harness.datasets import Dataset
 from harness.examples import Examples
@@ -158,12 +158,11 @@ class _Run:
 
         watch = FitWatch(self._clock, show)
         generator = random_stream(self._prepared.plan.seed, method.name)
-        with self._folder.workdir(method.name) as workdir, listening(watch):
-            detector.fit(examples, generator=generator, workdir=workdir)
+        with self._folder.workdir(method.name) as workdir:
+            watch.time(lambda: detector.fit(examples, generator=generator, workdir=workdir))
         path.parent.mkdir(exist_ok=True)
         detector.save(path)
-        seconds = {str(stage): spent for stage, spent in watch.seconds.items()}
-        self._folder.write_fit(method.name, {**seconds, "total": sum(seconds.values())})
+        self._folder.write_fit(method.name, watch.as_seconds())
         return detector
 
     def _failure(self, name: str, error: Exception) -> tuple[Status, str]:
@@ -196,8 +195,10 @@ class _Run:
         self._folder.write_manifest(self._manifest)
 
     def _detect(self, detector: Detector, example: Example) -> Timing[Detections] | Exception:
+        # Copies, so that no detector can change what the next one is given.
+        image, boxes = example.image.clone(), example.proposals.clone()
         try:
-            timing = measure(lambda: detector.detect(example.image, example.proposals), self._clock)
+            timing = measure(lambda: detector.detect(image, boxes), self._clock)
             classes = len(self._prepared.train.classes)
             check_output(timing.result, example, n_classes=classes, at_most=self._at_most)
         except Exception as error:  # noqa: BLE001  (one image of many may fail in any way; the rest must be measured)

@@ -40,7 +40,7 @@ class Examples(Sequence[Example]):
             raise IndexError(f"image {index} of {len(self)}")
         index %= len(self)
         truth = self._dataset.truth(index)
-        # Copies, so that no detector can change what the next one is given.
+        # Copies, so that no detector can change what the data set keeps.
         return Example(
             self._dataset.ids[index],
             torch.from_numpy(self._dataset.image(index).copy()).permute(2, 0, 1).contiguous(),

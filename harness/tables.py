@@ -171,7 +171,7 @@ def stages(summary: Summary) -> list[Row]:
 def training(summary: Summary) -> list[Row]:
     """Seconds of each stage of fitting, and of all."""
     rows = []
-    for name in (*FITTING, "total"):
+    for name in (*FITTING, "unattributed", "total"):
         cells = []
         for result in methods(summary).values():
             fallback = "this method has no such stage" if result.get("fit_seconds") else "no fit was timed"

@@ -176,6 +176,21 @@ class FitWatch:
         self._current: Stage | None = None
         self._start = 0.0
         self.seconds = dict.fromkeys(Stage.of_fitting(), 0.0)
+        self.total_seconds = 0.0
+
+    def time(self, fit: Callable[[], None]) -> None:
+        """Time a whole fit and listen to its stages."""
+        self._clock.settle()
+        start = time.perf_counter()
+        with listening(self):
+            fit()
+        self._clock.settle()
+        self.total_seconds += time.perf_counter() - start
+
+    def as_seconds(self) -> dict[str, float]:
+        """Seconds by the names that run folders use: each stage, ``unattributed`` and ``total``."""
+        named = {str(stage): seconds for stage, seconds in self.seconds.items()}
+        return {**named, "unattributed": self.total_seconds - sum(named.values()), "total": self.total_seconds}
 
     def enter(self, stage: Stage) -> None:
         """Start a fitting stage."""

@@ -41,8 +41,11 @@ def map_windows(boxes: torch.Tensor, *, stride: int, offset_px: float, height: i
     half_way = torch.div(low + high, 2, rounding_mode="floor")
     collapsed = low > high
     low, high = torch.where(collapsed, half_way, low), torch.where(collapsed, half_way, high)
-    last = torch.tensor([width - 1, height - 1], device=boxes.device)
-    return torch.cat([low, high], dim=1).clamp(min=0).minimum(last.repeat(2))
+    # Bounds as numbers, not as a tensor made on the host: that would wait for the device in the middle of its work.
+    cells = torch.cat([low, high], dim=1).clamp_(min=0)
+    cells[:, 0::2].clamp_(max=width - 1)
+    cells[:, 1::2].clamp_(max=height - 1)
+    return cells
 
 
 @lru_cache(maxsize=256)
@@ -150,8 +153,9 @@ def roi_pool(
         batch_index = torch.zeros(len(rois), dtype=torch.int64, device=rois.device)
     dtype = features.dtype
     features = features if dtype in (torch.float32, torch.float64) else features.float()
-    last_pixel = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64, device=rois.device)
-    cells = (rois.double() - last_pixel - offset_px) / stride
+    cells = rois.to(torch.float64, copy=True)
+    cells[:, 2:] -= 1
+    cells = (cells - offset_px) / stride
     cells = torch.trunc(cells + torch.sign(cells) / 2)
     indexed = torch.cat([batch_index[:, None].to(cells), cells], dim=1).to(features.dtype)
     pooled: torch.Tensor = ops.roi_pool(features, indexed, (size, size), 1.0)

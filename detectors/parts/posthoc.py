@@ -143,6 +143,9 @@ def fit_posthoc(
 
     The positives of a class are its ground-truth boxes; its negatives are boxes that overlap no object of the class by
     `svm.negative_iou` or more, mined in one pass over the images [RCNN 2.3].
+
+    Differs from [SPP 4.1]: a negative that overlaps another by more than 70 % is kept, because the released code has no
+    such rule; nor are negatives merged that fall on the same cells, which there only saves time.
     """
     n_classes, width = module.svm_weight.shape
     with stage(Stage.FEATURES):

@@ -36,7 +36,7 @@ class Regions:
 
     @classmethod
     def of(cls, example: Example, n_classes: int) -> Regions:
-        """Match the boxes of an image with its objects; the first object wins a tie."""
+        """Match the boxes of an image with its objects; the first object wins a tie, an object matches itself."""
         boxes = torch.cat([example.boxes, example.proposals])
         class_iou = torch.zeros(len(boxes), n_classes)
         if len(example.boxes) == 0:
@@ -44,5 +44,7 @@ class Regions:
             return cls(boxes, 0, zeros, zeros.long(), boxes.clone(), class_iou)
         overlap = iou(boxes, example.boxes)
         best_iou, best = overlap.max(dim=1)
+        # An object is its own match, even where another has the same box.
+        best[: len(example.boxes)] = torch.arange(len(example.boxes))
         class_iou.scatter_reduce_(1, (example.labels - 1).expand(len(boxes), -1), overlap, "amax")
         return cls(boxes, len(example.boxes), best_iou, example.labels[best], example.boxes[best], class_iou)

@@ -24,5 +24,9 @@ def resize(
         factor = min(factor, long_side_cap_px / max(height, width))
     size = max(1, round(height * factor)), max(1, round(width * factor))
     resized = functional.interpolate(pixels[None], size=size, mode="bilinear", align_corners=False)
-    x, y = size[1] / width, size[0] / height
-    return resized, torch.tensor([x, y, x, y], device=pixels.device)
+    # Differs from [SPP spp_features_convX_to_poolX.m]: 1-based corners grow by (s - 1) / (side - 1) there, half-open
+    # ones by the ratio of the sides here, because that is what maps the whole image onto the whole image.
+    factors = torch.empty(4, device=pixels.device)
+    factors[0::2] = size[1] / width
+    factors[1::2] = size[0] / height
+    return resized, factors

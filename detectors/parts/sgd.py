@@ -39,6 +39,9 @@ def descend(
 
     `groups` are optimiser parameter groups with their own learning rates.
 
+    Differs from [RCNN, FRCN prototxts]: biases learn twice as fast as weights and do not decay there, and like weights
+    here, because all layers on top start random and have no bias worth keeping.
+
     Differs from [Caffe SGDSolver]: velocity there holds past steps, here past gradients, because that is torch's rule;
     a drop of the rate shrinks the steps still to come from past gradients, too.
     """

@@ -37,7 +37,7 @@ def _example(boxes: list[list[int]], labels: list[int], proposals: list[list[int
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(_CORNERS, st.integers(1, _N_CLASSES)), max_size=4), st.lists(_CORNERS, max_size=5))
 def test_equals_a_loop(objects: list[tuple[list[int], int]], proposals: list[list[int]]) -> None:
-    """Each box gets the object that it overlaps most, the first of equals, and its best IoU with each class."""
+    """A box gets the object that it overlaps most, the first of equals, an object itself; and its IoU by class."""
     example = _example([box for box, _ in objects], [label for _, label in objects], proposals)
     found = Regions.of(example, _N_CLASSES)
     assert found.n_truth == len(objects)
@@ -45,6 +45,8 @@ def test_equals_a_loop(objects: list[tuple[list[int], int]], proposals: list[lis
     for row, box in enumerate(found.boxes.tolist()):
         overlaps = [_iou(box, list(truth)) for truth in example.boxes.tolist()]
         best = overlaps.index(max(overlaps)) if overlaps else None
+        if row < found.n_truth:
+            best = row
         assert abs(float(found.best_iou[row]) - (0 if best is None else overlaps[best])) < 1e-6
         assert int(found.best_label[row]) == (0 if best is None else objects[best][1])
         assert found.best_box[row].tolist() == (box if best is None else objects[best][0])
@@ -66,3 +68,14 @@ def test_an_image_without_boxes() -> None:
     found = Regions.of(_example([], [], []), _N_CLASSES)
     assert found.boxes.shape == (0, 4)
     assert found.class_iou.shape == (0, _N_CLASSES)
+
+
+def test_an_object_is_its_own_match_where_two_share_a_box() -> None:
+    """Two objects of different classes with one box keep their own labels; so does one without area."""
+    boxes = torch.tensor([[5.0, 5, 25, 25], [5, 5, 25, 25], [30, 30, 30, 40]])
+    labels = torch.tensor([1, 2, 3])
+    image = torch.zeros(3, 50, 50, dtype=torch.uint8)
+    example = Example("twins", image, boxes, labels, torch.zeros(3, dtype=torch.bool), torch.zeros(0, 4))
+    found = Regions.of(example, 3)
+    assert found.best_label.tolist() == [1, 2, 3]
+    assert torch.equal(found.best_box, boxes)

@@ -193,6 +193,27 @@ def test_a_fit_counts_its_own_stages_and_not_the_detecting_ones_inside(device: F
     assert heard == [(Stage.FINETUNE, 1, 2, "loss 1.5")]
 
 
+def test_what_a_fit_does_outside_its_stages_is_in_its_total(device: FakeDevice) -> None:
+    """Stages and ``unattributed`` add up to the total, which waits for the work that is still under way."""
+    watch = FitWatch(device, lambda *_: None)
+
+    def fit() -> None:
+        device.work(1.0)
+        with stage(Stage.SVM):
+            device.work(2.0)
+        device.work(4.0)
+
+    watch.time(fit)
+    assert watch.as_seconds() == {
+        "finetune": 0.0,
+        "features": 0.0,
+        "svm": 2.0,
+        "regress": 0.0,
+        "unattributed": 5.0,
+        "total": 7.0,
+    }
+
+
 def test_nested_stages_of_fit_are_refused(device: FakeDevice) -> None:
     """As those of detect."""
     with (

@@ -82,6 +82,6 @@ class InputConvention:
             pixels = pixels.flip(0)
         if self.maximum == 1:
             pixels = pixels / 255
-        mean = torch.tensor(self.mean, device=image.device).view(3, 1, 1)
-        deviation = torch.tensor(self.deviation, device=image.device).view(3, 1, 1)
-        return (pixels - mean) / deviation
+        # Channel by channel with plain numbers: tensors made on the host would wait for the device.
+        channels = zip(pixels, self.mean, self.deviation, strict=True)
+        return torch.stack([(channel - mean) / deviation for channel, mean, deviation in channels])
