@@ -26,8 +26,8 @@ from harness.proposals.selective_search import SelectiveSearch
 
 pytestmark = pytest.mark.slow
 
-_TRAIN_SCENES, _TEST_SCENES, _ITERATIONS = 60, 60, 300
-_FC_WIDTH, _LR = 256, 3e-3
+_TRAIN_SCENES, _TEST_SCENES, _ITERATIONS = 60, 60, 400
+_FC_WIDTH = 256
 Detect = Callable[[Example], Detections]
 
 
@@ -89,7 +89,7 @@ def _fast(train: Sequence[Example], weights: str, workdir: Path) -> Detect:
     """Fast R-CNN on a small budget, the same for all controls."""
     generator = torch.Generator().manual_seed(0)
     method = detectors.load("fast")
-    config = replace(method.config, iterations=_ITERATIONS, fc_width=_FC_WIDTH, sgd=replace(method.config.sgd, lr=_LR))
+    config = replace(method.config, iterations=_ITERATIONS, fc_width=_FC_WIDTH)
     backbone = detectors.load_backbone("mini", weights, generator=generator)
     detector = method.detector(len(CLASSES), config, backbone, torch.device("cpu"))  # type: ignore[call-arg]
     detector.fit(train, generator=generator, workdir=workdir)
@@ -110,7 +110,8 @@ def test_shuffled_labels_bring_accuracy_to_chance(scenes: _Scenes, packaged_map:
     shuffled = [replace(one, labels=part) for one, part in zip(scenes.train, torch.split(labels, counts), strict=True)]
     found = _map(_fast(shuffled, "auto", tmp_path), scenes.test)
     print(f"shuffled labels: {found:.1f} mAP, true labels: {packaged_map:.1f}")  # noqa: T201
-    assert found < 15
+    # Finding every object and guessing its class among 8 gives about 12; luck on 60 scenes a few points more.
+    assert found < 20
     assert packaged_map > found + 15
 
 
