@@ -18,7 +18,7 @@ __all__ = ["check_same_plan", "new_manifest", "resumed_manifest"]
 def new_manifest(
     prepared: Prepared, train: ProposalSet, test: ProposalSet, *, command: str, workers: int
 ) -> dict[str, Any]:
-    """What is known before the first fit. `workers` is the number of processes that made the boxes."""
+    """What is known before the first fit. `workers` is how many processes missing boxes are shared out to."""
     plan, settings = prepared.plan, dict(prepared.source.settings)
     return {
         "schema_version": SCHEMA_VERSION,
