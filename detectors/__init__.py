@@ -1,7 +1,9 @@
 """R-CNN, SPP-net and Fast R-CNN as in their papers, and what they share. One paper is one file.
 
 `names` lists the methods without importing torch; `load` imports one. A method is a module of this folder that ends in
-``METHOD = TheClass``; a variant is written ``method:variant``.
+``METHOD = TheClass``, or an entry point of the group ``harness.detectors`` whose value is ``module:TheClass``, or a
+module that ends likewise; a name of this folder wins. A variant is written ``method:variant``, several as
+``method:variant:variant``; ``one+other`` is the combination of two methods.
 """
 
 from __future__ import annotations
@@ -9,7 +11,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from detectors.plugins import Plugin, PluginError, complaint, find
 
 if TYPE_CHECKING:
     import torch
@@ -26,9 +31,11 @@ __all__ = [
     "load",
     "load_backbone",
     "names",
+    "origin",
 ]
 
-_NOT_METHODS = frozenset({"contract", "parts"})
+_NOT_METHODS = frozenset({"combination", "contract", "parts", "plugins"})
+_GROUP = "harness.detectors"
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +48,7 @@ def __getattr__(name: str) -> Any:
 
 
 class MethodError(ValueError):
-    """No such method or variant; the message names those there are."""
+    """No such method or variant, and the message names those there are; or a plug-in that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +60,74 @@ class Method:
     detector: type[Detector]
     config: Any
     """An instance of ``detector.Config``."""
+    members: tuple[Method, ...] = ()
+    """Of a combination, ``spp+rcnn``: what it is made of."""
+
+
+@cache
+def _built_in() -> frozenset[str]:
+    return frozenset(module.name for module in pkgutil.iter_modules(__path__)) - _NOT_METHODS
 
 
 def names() -> tuple[str, ...]:
-    """The methods of this folder, in alphabetical order."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_METHODS))
+    """The methods of this folder, then those of plug-ins, each in alphabetical order. None is imported."""
+    return (*sorted(_built_in()), *find(_GROUP, _built_in()))
+
+
+def origin(name: str) -> str:
+    """``built in``, or the distribution and version that a method comes from, without importing it.
+
+    Raises:
+        MethodError: there is no such method.
+    """
+    base = name.partition(":")[0]
+    return "built in" if base in _built_in() else _plugin(base).origin
+
+
+def _plugin(base: str) -> Plugin:
+    plugin = find(_GROUP, _built_in()).get(base)
+    if plugin is None:
+        raise MethodError(f"no method {base!r}; there are {', '.join(names())}")
+    return plugin
+
+
+def _detector(base: str) -> type[Detector]:
+    detector: type[Detector]
+    if base in _built_in():
+        detector = importlib.import_module(f"detectors.{base}").METHOD
+        return detector
+    try:
+        detector = _plugin(base).load(complaint)
+    except PluginError as error:
+        raise MethodError(str(error)) from error
+    return detector
 
 
 def load(name: str) -> Method:
     """Import a method by its name.
 
     Raises:
-        MethodError: there is no such method or variant.
+        MethodError: there is no such method or variant, or its plug-in cannot be used.
     """
-    base, _, variant = name.partition(":")
-    if base not in names():
-        raise MethodError(f"no method {base!r}; there are {', '.join(names())}")
-    detector: type[Detector] = importlib.import_module(f"detectors.{base}").METHOD
-    if not variant:
-        return Method(name, detector, detector.Config())
-    if variant not in detector.variants:
-        known = ", ".join(f"{base}:{key}" for key in detector.variants) or "none"
-        raise MethodError(f"no variant {name!r}; variants of {base}: {known}")
-    return Method(name, detector, detector.variants[variant])
+    if "+" in name:
+        return _combined(name)
+    base, *variants = name.split(":")
+    detector = _detector(base)
+    changes: dict[str, Any] = {}
+    for variant in variants:
+        if variant not in detector.variants:
+            known = ", ".join(f"{base}:{key}" for key in detector.variants) or "none"
+            raise MethodError(f"no variant {base}:{variant}; variants of {base}: {known}")
+        changes |= detector.variants[variant]
+    return Method(name, detector, detector.Config(**changes))
+
+
+def _combined(name: str) -> Method:
+    from detectors.combination import Combination, CombinationConfig
+
+    members = tuple(load(part) for part in name.split("+"))
+    config = CombinationConfig(tuple(one.detector for one in members), tuple(one.config for one in members))
+    return Method(name, Combination, config, members)
 
 
 def check_backbone(name: str, weights: str) -> None:

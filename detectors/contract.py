@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 
@@ -31,11 +31,19 @@ __all__ = [
     "FitError",
     "Listener",
     "Policy",
+    "SettingsError",
     "Stage",
+    "detect_only",
+    "fit_settings",
     "listening",
+    "notice",
     "progress",
     "stage",
 ]
+
+
+T = TypeVar("T")
+_DETECT_ONLY = "detect_only"
 
 
 class Stage(StrEnum):
@@ -81,6 +89,9 @@ class Listener(Protocol):
     def progress(self, done: int, total: int, text: str) -> None:
         """`done` of `total` steps of the current stage are over; `text` is a short state such as a loss."""
 
+    def notice(self, text: str) -> None:
+        """Something happened that a reader of the results must know, in one line."""
+
 
 _listener: ContextVar[Listener | None] = ContextVar("detectors.contract.listener", default=None)
 
@@ -112,6 +123,13 @@ def progress(done: int, total: int, text: str = "") -> None:
     listener = _listener.get()
     if listener is not None:
         listener.progress(done, total, text)
+
+
+def notice(text: str) -> None:
+    """Tell whoever listens what a reader of the results must know, such as a batch that had to be halved."""
+    listener = _listener.get()
+    if listener is not None:
+        listener.notice(text)
 
 
 @contextmanager
@@ -220,6 +238,23 @@ class FitError(ValueError):
     """The training data cannot fit this detector; the message says why in one line."""
 
 
+class SettingsError(ValueError):
+    """A method cannot have these settings with this backbone; the message says why, in one line."""
+
+
+def detect_only(default: T) -> T:
+    """A default for a field of a `Config` on which detecting depends and fitting does not.
+
+    Detectors of one class whose settings differ in such fields alone can share one fitted model.
+    """
+    return field(default=default, metadata={_DETECT_ONLY: True})
+
+
+def fit_settings(config: Any) -> dict[str, Any]:
+    """The fields of a `Config`, by name, on which a fit depends."""
+    return {one.name: getattr(config, one.name) for one in fields(config) if not one.metadata.get(_DETECT_ONLY)}
+
+
 class MethodConfig(Protocol):
     """What every method's frozen `Config` has, whatever else it has. Defaults are the paper's numbers."""
 
@@ -233,7 +268,10 @@ class MethodConfig(Protocol):
 
 
 class Detector(Protocol):
-    """One method. The constructor stores and does no work; `fit` or `restore` come before `detect`."""
+    """One method. The constructor stores and does no work; `fit`, `initialise` or `restore` come before `detect`.
+
+    It is called with (n_classes, config, backbone, device) and raises SettingsError where those do not go together.
+    """
 
     paper: ClassVar[str]
     """Key of its paper in the reference tables, such as ``RCNN``."""
@@ -244,8 +282,9 @@ class Detector(Protocol):
     pretrained convolutions. The paper's own number is the default of ``Config.iterations``."""
     Config: ClassVar[type[Any]]
     """Its frozen dataclass of settings; has at least what `MethodConfig` has."""
-    variants: ClassVar[Mapping[str, Any]]
-    """Named settings besides the default; ``spp:5`` is ``variants["5"]`` of the method ``spp``."""
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """Named changes to the default settings, by field: ``spp:5`` is ``Config(**variants["5"])`` of the method ``spp``,
+    and ``spp:5:pool5`` the one with the other laid over it."""
     paper_policy: ClassVar[Policy]
     """The paper's own way from scored boxes to detections."""
 
@@ -254,6 +293,12 @@ class Detector(Protocol):
 
         Raises:
             FitError: the examples hold no object at all. A class without one is never detected afterwards.
+        """
+
+    def initialise(self, *, generator: torch.Generator) -> None:
+        """Draw at random all that `fit` would learn, in its place, for measuring speed alone.
+
+        The detections mean nothing, but as much is computed for them as after a fit.
         """
 
     def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Detections:
