@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from detectors.parts import backbones
-from detectors.parts.backbones import Backbone, InputConvention, WeightsError
+from detectors.parts.backbones import InputConvention, WeightsError
 from detectors.parts.backbones.convention import ConventionError
 
 _IMAGENET = "RGB 0-1 minus (0.485,0.456,0.406) over (0.229,0.224,0.225)"
@@ -27,113 +25,24 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 
 def test_names() -> None:
-    """There are `mini` and torchvision's two SqueezeNets."""
-    assert backbones.names() == ("mini", "squeezenet1_0", "squeezenet1_1")
-    with pytest.raises(WeightsError, match="no backbone 'alex'; there are mini, squeezenet1_0, squeezenet1_1"):
+    """There are `mini`, four networks of torchvision's and the four of the papers; another name lists them."""
+    known = ("mini", "squeezenet1_0", "squeezenet1_1", "alexnet", "caffenet", "zf5", "vgg-m", "vgg16")
+    assert backbones.names() == known
+    with pytest.raises(WeightsError, match=f"no backbone 'alex'; there are {', '.join(known)}"):
         backbones.load("alex", "random", generator=_generator())
 
 
-# Where a cell looks.
-
-
-def _positive(name: str) -> Backbone:
-    """The network with positive weights and no bias: ReLU then changes nothing, and no two paths cancel."""
+@every_backbone
+def test_a_network_is_ready_to_run(name: str) -> None:
+    """It is in evaluation mode, knows its name, and its features are >= 0 with as many channels as stated."""
     network = backbones.load(name, "random", generator=_generator())
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d):
-                # Each about the mean of its inputs, so that the signal neither fades nor grows.
-                inputs = layer.weight[0].numel()
-                layer.weight.copy_((0.5 + torch.rand(layer.weight.shape, generator=_generator(1))) / inputs)
-                assert layer.bias is not None
-                layer.bias.zero_()
-    return network
-
-
-def _averaging(network: Backbone) -> Backbone:
-    """The same network with means in place of maxima, over the same cells: linear, so a gradient shows every input."""
-    network = copy.deepcopy(network)
-    for module in list(network.modules()):
-        for key, layer in list(module.named_children()):
-            if isinstance(layer, nn.MaxPool2d):
-                mean = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, ceil_mode=layer.ceil_mode)
-                setattr(module, key, mean)
-    return network
-
-
-def _extent(network: Backbone, size_px: int, row: int, column: int) -> tuple[int, int, int, int]:
-    """First and last column, first and last row of the pixels that one output cell depends on."""
-    pixels = torch.ones(1, 3, size_px, size_px, requires_grad=True)
-    _averaging(network)(pixels)[0, :, row, column].sum().backward()
-    assert pixels.grad is not None
-    seen = pixels.grad[0].sum(0) > 0
-    columns, rows = seen.any(0).nonzero().flatten().tolist(), seen.any(1).nonzero().flatten().tolist()
-    return columns[0], columns[-1], rows[0], rows[-1]
-
-
-@every_backbone
-def test_stride_and_centre_of_cell_0(name: str) -> None:
-    """Cell i depends on pixels symmetric about cell0 + stride * i, so both stated numbers are the network's own."""
-    network, geometry = _positive(name), backbones.load(name, "random", generator=_generator()).geometry
-    cells, size_px = ((7, 8, 9), 368) if geometry.stride_px == 16 else ((6, 7, 9), 144)
-    for column, row in zip(cells, reversed(cells), strict=True):
-        left, right, top, bottom = _extent(network, size_px, row, column)
-        assert left > 0, "the image is too small to show the whole field"
-        assert right < size_px - 1
-        assert (left + right) / 2 == geometry.cell0_px + geometry.stride_px * column
-        assert (top + bottom) / 2 == geometry.cell0_px + geometry.stride_px * row
-        assert right - left == bottom - top
-
-
-@every_backbone
-def test_an_impulse_inside_the_field_is_felt_and_one_beside_it_is_not(name: str) -> None:
-    """With its real maxima the network answers a line of pixels at the edge of a cell's field, and not one further."""
-    network = _positive(name)
-    cell, size_px = (7, 368) if network.geometry.stride_px == 16 else (6, 144)
-    left, right, _, _ = _extent(network, size_px, cell, cell)
-    columns = [left - 1, left, right, right + 1]
-    pixels = torch.zeros(4, 3, size_px, size_px)
-    for index, column in enumerate(columns):
-        pixels[index, :, :, column] = 1e6
-    with torch.no_grad():
-        felt = network(pixels)[:, :, cell, cell].sum(1) > 0
-    assert felt.tolist() == [False, True, True, False]
-
-
-@every_backbone
-def test_one_more_stride_of_image_is_one_more_cell(name: str) -> None:
-    """Far from any edge the feature map moves by one cell when the image moves by one stride."""
-    network = backbones.load(name, "random", generator=_generator())
-    stride = network.geometry.stride_px
-    size_px = 368 if stride == 16 else 144
-    picture = torch.rand(1, 3, size_px + stride, size_px + stride, generator=_generator(2))
-    with torch.no_grad():
-        first = network(picture[:, :, :size_px, :size_px])
-        moved = network(picture[:, :, stride:, stride:])
-    middle = first.shape[2] // 2
-    torch.testing.assert_close(first[:, :, middle + 1, middle + 1], moved[:, :, middle, middle], rtol=1e-4, atol=1e-4)
-
-
-@every_backbone
-def test_features_are_as_stated(name: str) -> None:
-    """The stated number of channels at the stated stride, all >= 0, and a crop gives no fewer cells than are pooled."""
-    network = backbones.load(name, "random", generator=_generator())
-    geometry = network.geometry
-    pixels = torch.randn(2, 3, geometry.crop_px, geometry.crop_px, generator=_generator(3))
+    pixels = torch.randn(2, 3, 48, 64, generator=_generator(3))
     with torch.no_grad():
         features = network(pixels)
-    assert features.shape[:2] == (2, geometry.channels)
-    assert geometry.pooled <= features.shape[2] == features.shape[3] <= geometry.crop_px / geometry.stride_px
+    assert (network.name, network.training, network.pretrained) == (name, False, False)
+    assert features.shape[:2] == (2, network.geometry.channels)
     assert features.min() >= 0
     assert features.max() > 0
-    assert not network.training
-
-
-@pytest.mark.parametrize("name", ["squeezenet1_0", "squeezenet1_1"])
-def test_squeezenets_have_512_channels_at_stride_16(name: str) -> None:
-    """They are used up to their last fire module."""
-    geometry = backbones.load(name, "random", generator=_generator()).geometry
-    assert (geometry.channels, geometry.stride_px) == (512, 16)
 
 
 # The input convention.
@@ -215,8 +124,21 @@ def test_bgr_puts_blue_first() -> None:
 
 def test_torchvisions_networks_take_imagenets_convention() -> None:
     """Random and torchvision's own weights share the convention that torchvision documents."""
-    for name in ("squeezenet1_0", "squeezenet1_1"):
+    for name in ("squeezenet1_0", "squeezenet1_1", "alexnet", "vgg16"):
         assert str(backbones.load(name, "random", generator=_generator()).convention) == _IMAGENET
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("caffenet", "BGR 0-255 minus (102.9801,115.9465,122.7717)"),  # PIXEL_MEANS of Fast R-CNN
+        ("vgg-m", "BGR 0-255 minus (102.9801,115.9465,122.7717)"),
+        ("zf5", "BGR 0-255 minus (128,128,128)"),  # [SPP App. A]
+    ],
+)
+def test_caffes_networks_take_bgr_less_a_mean(name: str, text: str) -> None:
+    """What they were trained on in the papers' releases; no weights are needed to know it."""
+    assert str(backbones.load(name, "random", generator=_generator()).convention) == text
 
 
 # Weights.
@@ -246,12 +168,14 @@ def test_random_weights_come_from_the_generator_alone(name: str) -> None:
 def test_a_weights_file_is_loaded_tensor_by_tensor(name: str, tmp_path: Path) -> None:
     """Every feature tensor and the convention come from the file; what belongs to a classifier is left alone."""
     state, text = _state(name, seed=5), "BGR 0-255 minus (104,117,123)"
-    save_file(state | {"classifier.1.weight": torch.zeros(3)}, tmp_path / "weights", {"input": text})
+    save_file(state | {"classifier.6.weight": torch.zeros(3)}, tmp_path / "weights", {"input": text})
     network = backbones.load(name, str(tmp_path / "weights"), generator=_generator())
     loaded = network.features.state_dict()
     assert all(torch.equal(loaded[key.removeprefix("features.")], value) for key, value in state.items())
     assert str(network.convention) == text
     assert re.fullmatch("[0-9a-f]{64}", network.weights)
+    assert network.pretrained
+    assert network.fc_weights is None
     assert not network.training
 
 
@@ -314,10 +238,23 @@ def test_check_accepts_what_load_would_try(tmp_path: Path) -> None:
     save_file(_state("mini"), tmp_path / "weights", {"input": _IMAGENET})
     backbones.check("mini", str(tmp_path / "weights"))
     for name in backbones.names():
-        backbones.check(name, "auto")
         backbones.check(name, "random")
+    for name in ("mini", "squeezenet1_0", "squeezenet1_1", "alexnet", "vgg16"):
+        backbones.check(name, "auto")
     with pytest.raises(WeightsError, match="torchvision has no weights for mini"):
         backbones.check("mini", "torchvision")
+
+
+@pytest.mark.parametrize("weights", ["auto", "torchvision"])
+@pytest.mark.parametrize("name", ["caffenet", "zf5", "vgg-m"])
+def test_weights_that_nobody_serves_are_refused(name: str, weights: str) -> None:
+    """The papers' own networks come from a file or random, and the one line of the error says so."""
+    for refuse in (backbones.check, lambda *asked: backbones.load(*asked, generator=_generator())):
+        with pytest.raises(
+            WeightsError, match=rf"no weights of {name} .* \.caffemodel or .* FILE, or .* random$"
+        ) as caught:
+            refuse(name, weights)
+        assert "\n" not in str(caught.value)
 
 
 def test_the_packaged_mini_says_how_it_was_made() -> None:

@@ -7,32 +7,18 @@ mappings hold as printed: cell 0 looks at pixel 0.
 
 from __future__ import annotations
 
-import torch
+from pathlib import Path
+
 from torch import nn
 
+from detectors.parts.backbones.architecture import Architecture
 from detectors.parts.backbones.convention import InputConvention
 from detectors.parts.backbones.network import Geometry
 
-__all__ = ["CONVENTION", "GEOMETRY", "layers"]
-
-GEOMETRY = Geometry(channels=64, stride_px=8, cell0_px=0.0, crop_px=64, relative_size=64 / 224)
-
-CONVENTION = InputConvention("RGB", 255, (128.0, 128.0, 128.0), (64.0, 64.0, 64.0))
-"""A constant mean of 128 on all channels, as SPP-net has it for VOC [SPP App. A]."""
+__all__ = ["ARCHITECTURE"]
 
 
-def layers(generator: torch.Generator) -> nn.Sequential:
-    """The layers with weights drawn from `generator` (He et al. 2015, fan in, as suits ReLU)."""
-    with torch.random.fork_rng(devices=[]):  # torch draws weights from the global stream; they are replaced below
-        network = _untrained()
-    for layer in network:
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return network
-
-
-def _untrained() -> nn.Sequential:
+def _layers() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(3, 24, 5, stride=2, padding=2),
         nn.ReLU(inplace=True),
@@ -47,3 +33,13 @@ def _untrained() -> nn.Sequential:
         nn.Conv2d(96, 64, 3, padding=1),
         nn.ReLU(inplace=True),
     )
+
+
+ARCHITECTURE = Architecture(
+    build=_layers,
+    geometry=Geometry(channels=64, stride_px=8, cell0_px=0.0, crop_px=64, relative_size=64 / 224),
+    # A constant mean of 128 on all channels, as SPP-net has it for VOC [SPP App. A].
+    convention=InputConvention("RGB", 255, (128.0, 128.0, 128.0), (64.0, 64.0, 64.0)),
+    layers=("conv1", "conv2", "conv3", "conv4", "conv5"),
+    packaged=Path(__file__).with_name("mini.safetensors"),
+)

@@ -7,32 +7,37 @@ mappings take it to be: conv1 centres at 1 or 3 px, and the poolings of stride 2
 
 from __future__ import annotations
 
-import torch
+from functools import partial
+
 from torch import nn
 
-from detectors.parts.backbones.convention import InputConvention
+from detectors.parts.backbones.architecture import IMAGENET_RGB, Architecture
 from detectors.parts.backbones.network import Geometry
 
-__all__ = ["CONVENTION", "GEOMETRIES", "layers"]
-
-GEOMETRIES = {
-    "squeezenet1_0": Geometry(channels=512, stride_px=16, cell0_px=17.0, crop_px=227),
-    "squeezenet1_1": Geometry(channels=512, stride_px=16, cell0_px=15.0, crop_px=224),
-}
-
-CONVENTION = InputConvention("RGB", 1, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of torchvision's own weights, and of random ones."""
+__all__ = ["ARCHITECTURES"]
 
 
-def layers(name: str, generator: torch.Generator) -> nn.Sequential:
-    """The feature layers with weights drawn from `generator`: He initialisation, fan in, biases 0."""
+def _layers(name: str) -> nn.Sequential:
     from torchvision import models
 
-    with torch.random.fork_rng(devices=[]):  # torchvision draws weights from the global stream; they are replaced below
-        network: nn.Sequential = getattr(models, name)(weights=None).features
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    network: nn.Sequential = getattr(models, name)(weights=None).features
     return network
+
+
+def _architecture(name: str, geometry: Geometry) -> Architecture:
+    return Architecture(
+        build=partial(_layers, name),
+        geometry=geometry,
+        convention=IMAGENET_RGB,
+        layers=("conv1", *(f"fire{index}" for index in range(2, 10))),
+        torchvision={},
+    )
+
+
+ARCHITECTURES = {
+    name: _architecture(name, geometry)
+    for name, geometry in (
+        ("squeezenet1_0", Geometry(channels=512, stride_px=16, cell0_px=17.0, crop_px=227, smallest_px=21)),
+        ("squeezenet1_1", Geometry(channels=512, stride_px=16, cell0_px=15.0, crop_px=224, smallest_px=17)),
+    )
+}
