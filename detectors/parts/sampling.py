@@ -14,8 +14,12 @@ import torch
 
 from detectors.contract import FitError
 from detectors.parts.regions import Regions
+from detectors.parts.streams import Streams
 
-__all__ = ["Draw", "Sampling", "draw_images", "draw_regions"]
+__all__ = ["Draw", "ImageOrder", "RegionDraws", "Sampling", "draw_images"]
+
+_EPOCHS = 1
+"""Tells the orders of images from other draws of the same number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +60,66 @@ def _split(regions: Regions, sampling: Sampling) -> tuple[torch.Tensor, torch.Te
     return foreground.nonzero().squeeze(1), background.nonzero().squeeze(1)
 
 
-def draw_regions(regions: Sequence[Regions], sampling: Sampling, count: int, generator: torch.Generator) -> list[Draw]:
-    """Draw `count` mini-batches from all images at once, with replacement (window_data_layer.cpp of R-CNN's Caffe).
+class RegionDraws:
+    """Mini-batches of regions of all images at once, with replacement (window_data_layer.cpp of R-CNN's Caffe).
 
-    Raises:
-        FitError: no region overlaps an object enough, or none little enough.
+    Mini-batch i is drawn when it is asked for and is the same whenever that is. The pools hold 12 bytes a region.
     """
-    pools: list[torch.Tensor] = []
-    for side in (0, 1):
-        picked = [_split(item, sampling)[side] for item in regions]
-        pools.append(
-            torch.stack(
-                [torch.cat([torch.full_like(part, index) for index, part in enumerate(picked)]), torch.cat(picked)]
-            )
+
+    def __init__(self, regions: Sequence[Regions], sampling: Sampling, streams: Streams) -> None:
+        """Sort all regions into foreground and background.
+
+        Raises:
+            FitError: no region overlaps an object enough, or none little enough.
+        """
+        self._sampling, self._streams = sampling, streams
+        split = [_split(item, sampling) for item in regions]
+        labels = [item.best_label[foreground] for item, (foreground, _) in zip(regions, split, strict=True)]
+        self._label = torch.cat(labels)
+        self._pools = [_joined([parts[side] for parts in split]) for side in (0, 1)]
+        foreground, background = self._pools
+        if len(foreground) == 0:
+            raise FitError("the training images hold no object to learn from")
+        if len(background) == 0:
+            raise FitError("the training images hold no background box; give proposals that do not all lie on objects")
+
+    def __getitem__(self, step: int) -> Draw:
+        """Mini-batch number `step`, from 0."""
+        generator = self._streams.cpu(step)
+        foreground, background = self._pools
+        picked = torch.randint(len(foreground), (self._sampling.foreground,), generator=generator)
+        others = torch.randint(
+            len(background), (self._sampling.regions - self._sampling.foreground,), generator=generator
         )
-    foreground, background = pools
-    if foreground.shape[1] == 0:
-        raise FitError("the training images hold no object to learn from")
-    if background.shape[1] == 0:
-        raise FitError("the training images hold no background box; give proposals that do not all lie on objects")
-    draws = []
-    for _ in range(count):
-        places = [
-            pool[:, torch.randint(pool.shape[1], (size,), generator=generator)]
-            for pool, size in ((foreground, sampling.foreground), (background, sampling.regions - sampling.foreground))
-        ]
-        image, region = torch.cat(places, dim=1)
-        label = torch.stack([regions[i].best_label[r] for i, r in zip(image.tolist(), region.tolist(), strict=True)])
-        label[sampling.foreground :] = 0
-        draws.append(Draw(image, region, label, torch.rand(len(image), generator=generator) < 0.5))
-    return draws
+        image, region = torch.cat([foreground[picked], background[others]]).long().unbind(1)
+        label = torch.cat([self._label[picked], torch.zeros_like(others)])
+        return Draw(image, region, label, torch.rand(len(image), generator=generator) < 0.5)
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """int32 (N, 2): index of the image and of the region in it."""
+    images = [torch.full((len(part),), index, dtype=torch.int32) for index, part in enumerate(parts)]
+    return torch.stack([torch.cat(images), torch.cat(list(parts)).int()], dim=1)
+
+
+class ImageOrder:
+    """Images of each mini-batch: every usable image once before any comes again, in a new random order each time."""
+
+    def __init__(self, usable: torch.Tensor, per_batch: int, streams: Streams) -> None:
+        """`usable` int64 (N,), indices of images, at least one."""
+        self._usable, self._per_batch, self._streams = usable, per_batch, streams
+        self._epoch: tuple[int, torch.Tensor] = (-1, usable)
+
+    def __getitem__(self, step: int) -> torch.Tensor:
+        """The images (per_batch,) of mini-batch number `step`, from 0."""
+        places = range(step * self._per_batch, (step + 1) * self._per_batch)
+        return torch.stack([self._at(*divmod(place, len(self._usable))) for place in places])
+
+    def _at(self, epoch: int, place: int) -> torch.Tensor:
+        if epoch != self._epoch[0]:
+            mixed = torch.randperm(len(self._usable), generator=self._streams.cpu(epoch, _EPOCHS))
+            self._epoch = epoch, self._usable[mixed]
+        return self._epoch[1][place]
 
 
 def draw_images(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
-from detectors.parts.head import Head, generator_on
+from detectors.parts.backbones import FcStack, Geometry
+from detectors.parts.head import Head, fc_widths
+from detectors.parts.precision import detecting_copy
+from detectors.parts.streams import Streams
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -16,17 +17,19 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 def _identity(width: int) -> Head:
     """A head that passes non-negative features through."""
-    head = Head(width, width, {"classes": 2})
+    head = Head(width, (width, width), {"classes": 2})
     with torch.no_grad():
         for layer in (head.fc6, head.fc7):
             layer.weight.copy_(torch.eye(width))
             layer.bias.zero_()
+        head.outputs["classes"].weight.zero_()
+        head.outputs["classes"].bias.zero_()
     return head
 
 
 def test_features_are_two_linear_layers_with_relu() -> None:
     """fc7 is relu(W7 relu(W6 (f x) + b6) + b7), and an output is linear in it."""
-    head = Head(5, 4, {"classes": 3, "boxes": 8})
+    head = Head(5, (4, 4), {"classes": 3, "boxes": 8})
     head.start(torch.rand(6, 5, generator=_generator(1)), {"classes": 0.01, "boxes": 0.001}, _generator())
     with torch.no_grad():
         head.fc6.bias.fill_(0.1)
@@ -47,7 +50,7 @@ def test_features_are_two_linear_layers_with_relu() -> None:
 def test_the_start_brings_typical_features_to_unit_mean_square() -> None:
     """Features of any size enter fc6 at mean square 1, and fc7 is of the same order, not faded, not blown up."""
     for size in (1e-3, 1.0, 1e3):
-        head = Head(256, 256, {"classes": 3})
+        head = Head(256, (256, 256), {"classes": 3})
         pooled = size * torch.rand(64, 256, generator=_generator(1))
         head.start(pooled, {"classes": 0.01}, _generator())
         assert float((pooled * head.input_factor).square().mean()) == pytest.approx(1, rel=1e-4)
@@ -57,7 +60,7 @@ def test_the_start_brings_typical_features_to_unit_mean_square() -> None:
 
 def test_the_start_survives_features_that_are_all_zero() -> None:
     """A map without any response gives finite factors and weights."""
-    head = Head(8, 4, {"classes": 2})
+    head = Head(8, (4, 4), {"classes": 2})
     head.start(torch.zeros(3, 8), {"classes": 0.01}, _generator())
     assert all(value.isfinite().all() for value in head.state_dict().values())
 
@@ -66,7 +69,7 @@ def test_outputs_start_with_their_deviations() -> None:
     """Output weights are Gaussian of the stated deviation, all biases 0, all from the generator."""
     made = []
     for _ in range(2):
-        head = Head(64, 400, {"classes": 50, "boxes": 200})
+        head = Head(64, (400, 400), {"classes": 50, "boxes": 200})
         before = torch.get_rng_state()
         head.start(torch.ones(2, 64), {"classes": 0.01, "boxes": 0.001}, _generator(3))
         assert torch.equal(torch.get_rng_state(), before)
@@ -100,22 +103,67 @@ def test_dropout_draws_from_the_given_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_generator_follows_from_the_other() -> None:
-    """The generator of a device is seeded by the next number of the given one."""
-    cpu = torch.device("cpu")
-    parent = _generator()
-    first, second = generator_on(cpu, parent), generator_on(cpu, parent)
-    again = generator_on(cpu, _generator())
-    draws = [torch.rand(3, generator=one).tolist() for one in (first, second, again)]
-    assert draws[0] == draws[2] != draws[1]
+def test_pretrained_layers_are_taken_as_they_are() -> None:
+    """Given fc6 and fc7 of a network, the head computes its fc7 from features as they are; only outputs are new."""
+    given = {
+        "fc6.weight": torch.randn(6, 5, generator=_generator(1)),
+        "fc6.bias": torch.ones(6),
+        "fc7.weight": torch.randn(3, 6, generator=_generator(2)),
+        "fc7.bias": -torch.ones(3),
+    }
+    head = Head(5, (6, 3), {"classes": 2})
+    head.start(torch.full((1, 5), 100.0), {"classes": 0.01}, _generator(), given)
+    x = torch.rand(4, 5, generator=_generator(3))
+    fc6 = (x @ given["fc6.weight"].T + given["fc6.bias"]).clamp(min=0)
+    with torch.no_grad():
+        torch.testing.assert_close(head.features(x, layer="fc6"), fc6)
+        torch.testing.assert_close(head.features(x), (fc6 @ given["fc7.weight"].T + given["fc7.bias"]).clamp(min=0))
+    assert [id(one) for one in head.new] == [id(one) for one in head.outputs.parameters()]
+    assert len(head.pretrained) == 4
 
 
-def test_new_layers_learn_faster_than_pretrained_ones() -> None:
-    """The head's layers have ten times the rate of the convolutions, and each parameter stands in one group."""
-    head, conv = Head(4, 4, {"classes": 2}), torch.nn.Conv2d(1, 1, 1)
-    groups: list[Any] = head.parameter_groups(list(conv.parameters()), 1e-3, 10.0)
-    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
-    assert {rates[id(p)] for p in head.parameters()} == {1e-2}
-    assert {rates[id(p)] for p in conv.parameters()} == {1e-3}
-    assert len(rates) == sum(len(group["params"]) for group in groups)
-    assert [group["lr"] for group in head.parameter_groups([], 1e-3, 10.0)] == [1e-2]
+def test_without_pretrained_layers_everything_is_new() -> None:
+    """A head that starts random learns at the rate of new layers throughout."""
+    head = Head(5, (6, 3), {"classes": 2})
+    head.start(torch.ones(1, 5), {"classes": 0.01}, _generator())
+    assert len(head.new) == 6
+    assert head.pretrained == []
+
+
+def test_widths_are_asked_for_or_the_networks_own_or_1024() -> None:
+    """4,096 and 1,024 for VGG_CNN_M_1024, 1,024 twice where a network has no fc layers, and what a user wants first."""
+    bare = Geometry(channels=64, stride_px=8, cell0_px=0.0, crop_px=64, smallest_px=1)
+    own = Geometry(
+        channels=512, stride_px=16, cell0_px=17.0, crop_px=224, smallest_px=1, fc=FcStack((6,), (4096, 1024))
+    )
+    assert fc_widths(bare, None) == (1024, 1024)
+    assert fc_widths(own, None) == (4096, 1024)
+    assert fc_widths(own, 32) == (32, 32)
+
+
+def test_a_bfloat16_copy_leaves_the_fitted_head_alone() -> None:
+    """The copy answers in bfloat16 and near the original, which stays float32; without bf16 there is no copy."""
+    head = Head(64, (32, 32), {"classes": 3})
+    head.start(torch.ones(1, 64), {"classes": 0.01}, _generator())
+    x = torch.rand(9, 64, generator=_generator(1))
+    copied = detecting_copy(head, True)
+    with torch.no_grad():
+        features = copied.features(x)
+        assert features.dtype == torch.bfloat16
+        torch.testing.assert_close(features.float(), head.features(x), rtol=0.05, atol=0.02)
+    assert head.fc6.weight.dtype == torch.float32
+    assert detecting_copy(head, False) is head
+
+
+def test_streams_have_random_access() -> None:
+    """A step's numbers depend on seed, step and purpose alone; the parent moves by one number."""
+    one, two = Streams(_generator(4)), Streams(_generator(4))
+    drawn = [torch.rand(3, generator=one.cpu(step)) for step in range(5)]
+    assert torch.equal(torch.rand(3, generator=two.cpu(4)), drawn[4])
+    assert len({tuple(row.tolist()) for row in drawn}) == 5
+    assert not torch.equal(torch.rand(3, generator=two.cpu(4, purpose=1)), drawn[4])
+    assert not torch.equal(torch.rand(3, generator=Streams(_generator(5)).cpu(0)), drawn[0])
+    parent, expected = _generator(4), _generator(4)
+    Streams(parent)
+    torch.randint(2**62, (1,), generator=expected)
+    assert torch.equal(parent.get_state(), expected.get_state())

@@ -9,24 +9,28 @@ from hypothesis import strategies as st
 
 from detectors.contract import FitError
 from detectors.parts.regions import Regions
-from detectors.parts.sampling import Draw, Sampling, draw_images, draw_regions
+from detectors.parts.sampling import Draw, ImageOrder, RegionDraws, Sampling, draw_images
+from detectors.parts.streams import Streams
 
 
 def _regions(ious: list[float], label: int = 1) -> Regions:
-    """An image whose boxes overlap their object by the given IoUs."""
+    """An image whose boxes overlap its one object by the given IoUs."""
     count = len(ious)
     return Regions(
         torch.rand(count, 4),
-        0,
         torch.tensor(ious),
-        torch.full((count,), label),
-        torch.rand(count, 4),
-        torch.zeros(count, 3),
+        torch.zeros(count, dtype=torch.int64),
+        torch.tensor([label]),
+        8,
     )
 
 
 def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def _draws(regions: list[Regions], sampling: Sampling, seed: int = 0) -> RegionDraws:
+    return RegionDraws(regions, sampling, Streams(_generator(seed)))
 
 
 def _ious(regions: list[Regions], draw: Draw) -> torch.Tensor:
@@ -46,9 +50,10 @@ def test_regions_of_all_images(images: list[list[float]], low: float, seed: int)
     sampling = Sampling(background_iou=low)
     if not any(value >= 0.5 for value in every) or not any(low <= value < 0.5 for value in every):
         with pytest.raises(FitError):
-            draw_regions(regions, sampling, 1, _generator(seed))
+            _draws(regions, sampling, seed)
         return
-    for draw in draw_regions(regions, sampling, 3, _generator(seed)):
+    draws = _draws(regions, sampling, seed)
+    for draw in (draws[0], draws[1], draws[2]):
         iou = _ious(regions, draw)
         assert len(iou) == len(draw.label) == len(draw.flipped) == 128
         assert (iou[:32] >= 0.5).all()
@@ -61,7 +66,8 @@ def test_regions_of_all_images(images: list[list[float]], low: float, seed: int)
 def test_every_region_is_drawn_about_equally_often() -> None:
     """Regions are drawn with replacement and without favour, from small images and large; half are mirrored."""
     regions = [_regions([0.9] * 2 + [0.1] * 3), _regions([0.6] * 6 + [0.2] * 9)]
-    draws = draw_regions(regions, Sampling(), 200, _generator())
+    lazy = _draws(regions, Sampling())
+    draws = [lazy[step] for step in range(200)]
     key = torch.cat([draw.image * 100 + draw.region for draw in draws])
     foreground = torch.cat([draw.label for draw in draws]) > 0
     flipped = torch.cat([draw.flipped for draw in draws])
@@ -78,11 +84,11 @@ def test_every_region_is_drawn_about_equally_often() -> None:
 def test_no_object_and_no_background_are_told_apart() -> None:
     """Without foreground, and without background, the message says which is missing."""
     with pytest.raises(FitError, match="no object"):
-        draw_regions([_regions([0.1, 0.2])], Sampling(), 1, _generator())
+        _draws([_regions([0.1, 0.2])], Sampling())
     with pytest.raises(FitError, match="no background"):
-        draw_regions([_regions([0.9])], Sampling(), 1, _generator())
+        _draws([_regions([0.9])], Sampling())
     with pytest.raises(FitError, match="no background"):
-        draw_regions([_regions([0.9, 0.05])], Sampling(background_iou=0.1), 1, _generator())
+        _draws([_regions([0.9, 0.05])], Sampling(background_iou=0.1))
 
 
 @settings(max_examples=50, deadline=None)
@@ -118,10 +124,33 @@ def test_draws_depend_on_the_generator_alone() -> None:
     """One seed, one list of mini-batches; the global stream is not touched."""
     regions = [_regions([0.9, 0.6, 0.2, 0.1])]
     before = torch.get_rng_state()
-    one, two = (draw_regions(regions, Sampling(), 2, _generator(7)) for _ in range(2))
-    other = draw_regions(regions, Sampling(), 2, _generator(8))
-    assert all(
-        torch.equal(a.region, b.region) and torch.equal(a.flipped, b.flipped) for a, b in zip(one, two, strict=True)
-    )
-    assert not all(torch.equal(a.region, b.region) for a, b in zip(one, other, strict=True))
+    one, two, other = (_draws(regions, Sampling(), seed) for seed in (7, 7, 8))
+    for step in range(2):
+        assert torch.equal(one[step].region, two[step].region)
+        assert torch.equal(one[step].flipped, two[step].flipped)
+    assert not all(torch.equal(one[step].region, other[step].region) for step in range(2))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_mini_batch_is_the_same_whenever_it_is_asked_for() -> None:
+    """Whoever starts at step 5 gets what the one that came from step 0 gets there; neighbours differ."""
+    regions = [_regions([0.9, 0.6, 0.5] + [0.2, 0.1, 0.3] * 9)] * 3
+    first, second = _draws(regions, Sampling()), _draws(regions, Sampling())
+    passed = [first[step] for step in range(6)]
+    for part in ("image", "region", "label", "flipped"):
+        assert torch.equal(getattr(second[5], part), getattr(passed[5], part))
+    assert not torch.equal(passed[4].region, passed[5].region)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 30))
+def test_every_image_comes_once_an_epoch(count: int, per_batch: int, start: int) -> None:
+    """Cut into epochs, the order holds each usable image exactly once, from wherever it is begun."""
+    usable = torch.arange(count) * 3 + 1
+    order = ImageOrder(usable, per_batch, Streams(_generator()))
+    whole = torch.cat([order[step] for step in range(3 * count)])
+    for epoch in range(3 * per_batch):
+        assert sorted(whole[epoch * count : (epoch + 1) * count].tolist()) == usable.tolist()
+    begun_late = ImageOrder(usable, per_batch, Streams(_generator()))
+    late = start % (3 * count)
+    assert torch.equal(begun_late[late], whole[late * per_batch : (late + 1) * per_batch])
