@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.parts.ridge import ClassRidge, fit_ridge
+from detectors.parts.ridge import ClassRidge, RidgeRegressor, fit_ridge
 
 
 def _samples(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -14,6 +14,10 @@ def _samples(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
     x = torch.randn(n, d, generator=generator).relu()
     y = x @ torch.randn(d, 4, generator=generator) / d + torch.randn(n, 4, generator=generator) + 0.5
     return x, y
+
+
+def _predict(fitted: RidgeRegressor, x: torch.Tensor) -> torch.Tensor:
+    return x @ fitted.weight + fitted.bias
 
 
 def _released(x: np.ndarray, y: np.ndarray, ridge_lambda: float) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +41,7 @@ def test_equals_the_released_procedure(n: int, d: int, ridge_lambda: float) -> N
     assert fitted.weight.dtype == fitted.bias.dtype == torch.float32
     np.testing.assert_allclose(fitted.weight.numpy(), weight, rtol=0, atol=1e-6)
     np.testing.assert_allclose(fitted.bias.numpy(), bias, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(fitted.predict(x).numpy(), x.double().numpy() @ weight + bias, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(_predict(fitted, x).numpy(), x.double().numpy() @ weight + bias, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("n", [40, 200])
@@ -46,25 +50,37 @@ def test_float32_solution_is_close(n: int, monkeypatch: pytest.MonkeyPatch) -> N
     x, y = _samples(n, 100)
     exact = fit_ridge(x, y, ridge_lambda=100.0)
     monkeypatch.setattr("detectors.parts.ridge._FLOAT64_VALUES", 0)
-    torch.testing.assert_close(fit_ridge(x, y, ridge_lambda=100.0).predict(x), exact.predict(x), rtol=0, atol=1e-5)
+    fitted = fit_ridge(x, y, ridge_lambda=100.0)
+    torch.testing.assert_close(_predict(fitted, x), _predict(exact, x), rtol=0, atol=1e-5)
 
 
 def test_large_lambda_predicts_the_mean() -> None:
     """Regularised to nothing, the regressor says the mean of its targets."""
     x, y = _samples(50, 6)
     fitted = fit_ridge(x, y, ridge_lambda=1e12)
-    torch.testing.assert_close(fitted.predict(x), y.mean(dim=0).expand(50, 4), rtol=0, atol=1e-6)
+    torch.testing.assert_close(_predict(fitted, x), y.mean(dim=0).expand(50, 4), rtol=0, atol=1e-6)
 
 
 def test_classes_together_equal_classes_alone() -> None:
-    """(N, K, 4) predictions are each class's own; a class without samples leaves boxes where they are."""
-    (xa, ya), (xb, yb), (x, _) = _samples(30, 8), _samples(5, 8), _samples(9, 8)
-    together = ClassRidge.fit([xa, torch.zeros(0, 8), xb], [ya, torch.zeros(0, 4), yb], ridge_lambda=3.0)
+    """Each class has its own regressor; a class without samples leaves boxes where they are."""
+    (xa, ya), (xb, yb) = _samples(30, 8), _samples(5, 8)
+    together = ClassRidge.fit([(xa, ya), (torch.zeros(0, 8), torch.zeros(0, 4)), (xb, yb)], ridge_lambda=3.0)
     assert together.weight.shape == (3, 8, 4)
-    found = together.predict(x)
-    torch.testing.assert_close(found[:, 0], fit_ridge(xa, ya, ridge_lambda=3.0).predict(x))
-    assert (found[:, 1] == 0).all()
-    torch.testing.assert_close(found[:, 2], fit_ridge(xb, yb, ridge_lambda=3.0).predict(x))
+    for k, alone in ((0, fit_ridge(xa, ya, ridge_lambda=3.0)), (2, fit_ridge(xb, yb, ridge_lambda=3.0))):
+        assert torch.equal(together.weight[k], alone.weight)
+        assert torch.equal(together.bias[k], alone.bias)
+    assert (together.weight[1] == 0).all()
+    assert (together.bias[1] == 0).all()
+
+
+@pytest.mark.parametrize("n", [40, 200])
+def test_features_beside_targets_are_as_good_as_features_alone(n: int) -> None:
+    """Columns of a wider tensor give the same regressor, and stay as they are."""
+    x, y = _samples(n, 100)
+    rows = torch.cat([x, y], dim=1)
+    fitted, alone = fit_ridge(rows[:, :-4], rows[:, -4:]), fit_ridge(x, y)
+    torch.testing.assert_close(fitted.weight, alone.weight, rtol=0, atol=1e-7)
+    assert torch.equal(rows, torch.cat([x, y], dim=1))
 
 
 def test_samples_must_match() -> None:
