@@ -11,40 +11,78 @@ Letters: N boxes, C channels, H W cells of the map, B images.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
+from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torchvision import ops
 
-__all__ = ["map_windows", "roi_pool", "spatial_pyramid_pool"]
+__all__ = ["MapRule", "map_windows", "roi_pool", "spatial_pyramid_pool"]
 
 
-def map_windows(boxes: torch.Tensor, *, stride: int, offset_px: float, height: int, width: int) -> torch.Tensor:
+MapRule = Literal["v4", "v2", "code"]
+"""How SPP-net maps a box to cells: by the appendix of its last version, of its second one, or by the released code."""
+
+_INWARDS_PX: dict[str, tuple[float, float]] = {"v4": (0.0, 0.0), "v2": (1.5, 0.5)}
+"""By how much left and top corners, right and bottom corners are moved before they are divided.
+
+v2 prints floor((x - 139/2 + 63) / 16) + 1 and ceil((x + 139/2 - 75) / 16) - 1 for pixels and cells counted from 1, 139
+px being the receptive field of a ZF-5 whose first cell is centred on pixel 21. Counted in cells from 0 these are
+floor((x - 21 - 1.5) / 16) + 1 and ceil((x - 21 - 0.5) / 16) - 1 [SPP v2 App. A.1].
+"""
+
+_CODE_OFFSET_PX = 6.5
+"""`offset` of the released configuration, for the stride of 16 px and for Overfeat's of 12 alike (subsample_images.m).
+It moves both corners outwards by half a stride less 6.5 px: 1.5 px at 16, and inwards by 2.5 px at 8."""
+
+
+def map_windows(
+    boxes: torch.Tensor,
+    *,
+    stride: int,
+    offset_px: float,
+    height: int | torch.Tensor,
+    width: int | torch.Tensor,
+    rule: MapRule = "v4",
+) -> torch.Tensor:
     """The cells whose centres lie well inside each box [SPP App. A]: int64 (N, 4), inclusive l t r b, on the map.
 
     Left and top are ``floor(x / S) + 1``, right and bottom ``ceil(x / S) - 1``, x being the inclusive pixel corner less
     the centre of cell 0. Where that leaves nothing (l > r), both become the cell half-way, rounded down
     (spm_response_boxes.m). Windows beyond the map are then moved to its edge.
 
+    Of ZF-5 padded as in training the rules ``v2`` and ``code`` are the printed ones; elsewhere cell 0 and stride take
+    the place of its 20 px (pixel 21, counted from 1) and 16 px. They share their left and top edges; right and bottom
+    ones differ at 2 of 16 pixels.
+
     Args:
         boxes: float (N, 4) px in the image that the network saw, half-open.
         stride: S, px from one cell to the next.
         offset_px: where cell 0 is centred, px. 0 if every layer is padded by half its kernel, as the paper asks.
-        height: cells of the map.
-        width: cells of the map.
+        height: cells of the map; int64 (N,) where boxes lie on maps of different sizes.
+        width: cells of the map, likewise.
+        rule: which of the three.
     """
     corners = boxes.double() - offset_px
-    low = torch.floor(corners[:, :2] / stride).long() + 1
-    high = torch.ceil((corners[:, 2:] - 1) / stride).long() - 1
+    first, last = corners[:, :2], corners[:, 2:] - 1
+    if rule == "code":
+        low = torch.floor((first + _CODE_OFFSET_PX) / stride + 0.5).long()
+        high = torch.ceil((last - _CODE_OFFSET_PX) / stride - 0.5).long()
+    else:
+        left_px, right_px = _INWARDS_PX[rule]
+        low = torch.floor((first - left_px) / stride).long() + 1
+        high = torch.ceil((last - right_px) / stride).long() - 1
     half_way = torch.div(low + high, 2, rounding_mode="floor")
     collapsed = low > high
     low, high = torch.where(collapsed, half_way, low), torch.where(collapsed, half_way, high)
     # Bounds as numbers, not as a tensor made on the host: that would wait for the device in the middle of its work.
     cells = torch.cat([low, high], dim=1).clamp_(min=0)
-    cells[:, 0::2].clamp_(max=width - 1)
-    cells[:, 1::2].clamp_(max=height - 1)
+    for axis, size in ((0, width), (1, height)):
+        if isinstance(size, int):
+            cells[:, axis::2].clamp_(max=size - 1)
+        else:
+            cells[:, axis::2] = torch.minimum(cells[:, axis::2], size[:, None] - 1)
     return cells
 
 
@@ -71,27 +109,55 @@ def _bins(low: torch.Tensor, high: torch.Tensor, level: int) -> tuple[torch.Tens
     return low[:, None] + first, low[:, None] + last
 
 
-def _pool_level(features: torch.Tensor, windows: torch.Tensor, level: int) -> torch.Tensor:
+def _pool_level(features: torch.Tensor, windows: torch.Tensor, index: torch.Tensor, level: int) -> torch.Tensor:
     """One pyramid level of its own, (N, C, level, level), with exact bins."""
     if _bins_exact_in_float32(level, max(features.shape[2:])):
-        return _pool_rectangles(features, windows, level)
+        return _pool_rectangles(features, windows, index, level)
     # A rectangle pooled to one bin involves no division, so each bin is given as a rectangle of its own.
     left, right = _bins(windows[:, 0], windows[:, 2], level)
     top, bottom = _bins(windows[:, 1], windows[:, 3], level)
     grid = (len(windows), level, level)
     corners = [left[:, None, :], top[:, :, None], right[:, None, :], bottom[:, :, None]]
     rectangles = torch.stack([corner.expand(grid) for corner in corners], dim=3).flatten(0, 2)
-    return _pool_rectangles(features, rectangles, 1).view(*grid, features.shape[1]).permute(0, 3, 1, 2)
+    each = index[:, None, None].expand(grid).flatten()
+    return _pool_rectangles(features, rectangles, each, 1).view(*grid, features.shape[1]).permute(0, 3, 1, 2)
 
 
-def _pool_rectangles(features: torch.Tensor, windows: torch.Tensor, level: int) -> torch.Tensor:
-    rois = torch.cat([torch.zeros_like(windows[:, :1]), windows], dim=1).to(features.dtype)
+def _pool_rectangles(features: torch.Tensor, windows: torch.Tensor, index: torch.Tensor, level: int) -> torch.Tensor:
+    rois = torch.cat([index[:, None], windows], dim=1).to(features.dtype)
     pooled: torch.Tensor = ops.roi_pool(features, rois, (level, level), 1.0)
     return pooled
 
 
+def _coarser(grids: torch.Tensor, by: int) -> torch.Tensor:
+    """Grids (N, C, n, n) of maxima brought to n / by a side.
+
+    Slices and not max_pool2d, which takes ten times as long on a CPU for windows this small.
+    """
+    for dim in (3, 2):
+        parts = [grids[(slice(None),) * dim + (slice(start, None, by),)] for start in range(by)]
+        grids = reduce(torch.maximum, parts)
+    return grids
+
+
+_FEW_CELLS = 24
+"""With fewer cells a window the coarse levels are read from the map: on a CPU that is then as fast or faster."""
+
+
+def _reads_the_map_once(windows: torch.Tensor) -> bool:
+    """Whether coarse levels are worth taking from fine ones. Elsewhere than on a CPU asking would wait for the device,
+    and a pass over the map costs more there than one over the result."""
+    if windows.device.type != "cpu" or len(windows) == 0:
+        return True
+    sides = windows[:, 2:] - windows[:, :2] + 1
+    return float((sides[:, 0] * sides[:, 1]).double().mean()) >= _FEW_CELLS
+
+
 def spatial_pyramid_pool(
-    features: torch.Tensor, windows: torch.Tensor, levels: Sequence[int] = (6, 3, 2, 1)
+    features: torch.Tensor,
+    windows: torch.Tensor,
+    levels: Sequence[int] = (6, 3, 2, 1),
+    batch_index: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Max-pool each window to grids of several sizes and join them [SPP 2.2, 4.1]: (N, C * sum of n^2).
 
@@ -99,26 +165,36 @@ def spatial_pyramid_pool(
     the bit; only the other levels read the map again. The release starts its maximum at 0: the same after ReLU.
 
     Args:
-        features: float (1, C, H, W).
+        features: float (B, C, H, W). What is not float32 or float64 is pooled in float32 and comes back as it was.
         windows: int64 (N, 4), cells, inclusive l t r b, inside the map, l <= r, t <= b.
         levels: n of each n x n grid. The result holds the levels in this order, each channel by channel, each channel
             row by row: the grid (C, n, n) flattened.
+        batch_index: int64 (N,), the map of each window; may be left out for one map.
 
     Raises:
-        ValueError: more than one image.
+        ValueError: several maps and no `batch_index`.
     """
-    if len(features) != 1:
-        raise ValueError(f"features of a pyramid: expected one image, got {len(features)}; pool image by image")
+    index = _index_of(windows, features, batch_index)
     dtype = features.dtype
     features = features if dtype in (torch.float32, torch.float64) else features.float()
+    features = features.contiguous()  # once, not once a level
+    once = _reads_the_map_once(windows)
     grids: dict[int, torch.Tensor] = {}
     for level in sorted(set(levels), reverse=True):
-        finer = min((done for done in grids if done % level == 0), default=None)
+        finer = min((done for done in grids if once and done % level == 0), default=None)
         if finer is None:
-            grids[level] = _pool_level(features, windows, level)
+            grids[level] = _pool_level(features, windows, index, level)
         else:
-            grids[level] = functional.max_pool2d(grids[finer], finer // level)
+            grids[level] = _coarser(grids[finer], finer // level)
     return torch.cat([grids[level].flatten(1) for level in levels], dim=1).to(dtype)
+
+
+def _index_of(boxes: torch.Tensor, features: torch.Tensor, batch_index: torch.Tensor | None) -> torch.Tensor:
+    if batch_index is not None:
+        return batch_index
+    if len(features) != 1:
+        raise ValueError(f"boxes of {len(features)} maps: expected batch_index, got None")
+    return torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
 
 
 def roi_pool(
@@ -147,10 +223,7 @@ def roi_pool(
     Raises:
         ValueError: several images and no `batch_index`.
     """
-    if batch_index is None:
-        if len(features) != 1:
-            raise ValueError(f"rois of {len(features)} images: expected batch_index, got None")
-        batch_index = torch.zeros(len(rois), dtype=torch.int64, device=rois.device)
+    batch_index = _index_of(rois, features, batch_index)
     dtype = features.dtype
     features = features if dtype in (torch.float32, torch.float64) else features.float()
     cells = rois.to(torch.float64, copy=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from detectors.parts.pooling import map_windows, roi_pool, spatial_pyramid_pool
+from detectors.parts.pooling import MapRule, map_windows, roi_pool, spatial_pyramid_pool
 
 _ALL_LEVELS = [(6, 3, 2, 1), (4, 2, 1), (7,), (5, 3)]
 
@@ -83,6 +85,22 @@ def test_pyramid_6_3_2_1_has_50_bins() -> None:
     assert spatial_pyramid_pool(torch.rand(1, 256, 7, 7), torch.tensor([[0, 0, 6, 6]])).shape == (1, 12_800)
 
 
+@pytest.mark.parametrize(("level", "kernel", "stride"), [(3, 5, 4), (2, 7, 6), (1, 13, 13)])
+def test_figure_4_pools_a_map_of_13_cells(level: int, kernel: int, stride: int) -> None:
+    """[SPP figure 4]: at 13 cells windows of ceil(13 / n) every floor(13 / n) cells are the bins of the appendix."""
+    assert (kernel, stride) == (-(-13 // level), 13 // level)
+    features = _features(13, 13)
+    published = functional.max_pool2d(features, kernel, stride).flatten(1)
+    assert torch.equal(spatial_pyramid_pool(features, torch.tensor([[0, 0, 12, 12]]), (level,)), published)
+
+
+def test_sliding_windows_do_not_do_for_10_cells() -> None:
+    """At 10 cells that rule gives 9 and not 6 bins a side; the appendix's gives 6 [SPP 2.3, App. A]."""
+    features = _features(10, 10)
+    assert functional.max_pool2d(features, 2, 1).shape[2:] == (9, 9)
+    assert spatial_pyramid_pool(features, torch.tensor([[0, 0, 9, 9]]), (6,)).shape == (1, 3 * 36)
+
+
 @pytest.mark.parametrize("coarse", [3, 2, 1])
 def test_coarse_levels_are_bit_equal_to_their_own_pass(coarse: int) -> None:
     """The maximum over fine bins is the coarse bin itself."""
@@ -92,10 +110,47 @@ def test_coarse_levels_are_bit_equal_to_their_own_pass(coarse: int) -> None:
 
 
 def test_pyramid_of_no_windows_and_of_two_images() -> None:
-    """No windows give no rows; two images are refused."""
+    """No windows give no rows; two maps without an index are refused."""
     assert spatial_pyramid_pool(_features(5, 5), torch.zeros(0, 4, dtype=torch.int64)).shape == (0, 150)
-    with pytest.raises(ValueError, match="one image"):
+    with pytest.raises(ValueError, match="boxes of 2 maps: expected batch_index, got None"):
         spatial_pyramid_pool(_features(5, 5, images=2), torch.zeros(1, 4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("levels", [*_ALL_LEVELS, (1, 2, 3, 6)])
+@pytest.mark.parametrize("largest", [2, 30])
+def test_pyramid_of_several_maps_equals_each_by_itself(levels: tuple[int, ...], largest: int) -> None:
+    """Each window reads the map that its index names, whether windows are small or large."""
+    features, windows = _features(40, 31, images=3), _windows(40, 31, 60)
+    windows[:, 2:] = windows[:, 2:].minimum(windows[:, :2] + largest)
+    index = torch.arange(60) % 3
+    found = spatial_pyramid_pool(features, windows, levels, index)
+    for window, which, row in zip(windows.tolist(), index.tolist(), found, strict=True):
+        left, top, right, bottom = window
+        cut = features[which : which + 1, :, top : bottom + 1, left : right + 1]
+        assert torch.equal(row, torch.cat([functional.adaptive_max_pool2d(cut, n).flatten() for n in levels]))
+
+
+@pytest.mark.parametrize("window", [(0, 0, 0, 0), (8, 6, 8, 6), (0, 6, 8, 6), (8, 0, 8, 6), (0, 0, 8, 6), (4, 3, 5, 3)])
+def test_pyramid_of_windows_at_the_border_and_of_one_cell(window: tuple[int, ...]) -> None:
+    """A window of one cell fills every bin with it; rows, columns and corners of the map are read whole."""
+    features = _features(7, 9)
+    expected = _pyramid(features[0].numpy(), list(window), (6, 3, 2, 1))
+    assert spatial_pyramid_pool(features, torch.tensor([window])).tolist() == [expected]
+
+
+def test_pyramid_of_bfloat16_comes_back_as_bfloat16() -> None:
+    """Maxima are exact in either precision, so the result is that of the same numbers in float32."""
+    features, windows = _features(20, 30).bfloat16(), _windows(20, 30, 40)
+    found = spatial_pyramid_pool(features, windows)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found.float(), spatial_pyramid_pool(features.float(), windows))
+
+
+def test_pyramid_does_not_depend_on_the_memory_format() -> None:
+    """Channels-last maps, which convolutions give, pool to the same."""
+    features, windows = _features(20, 30), _windows(20, 30, 40)
+    last = features.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(spatial_pyramid_pool(last, windows), spatial_pyramid_pool(features, windows))
 
 
 @pytest.mark.parametrize("levels", [(3, 1), (7,)])
@@ -210,3 +265,88 @@ def test_map_windows_are_always_on_the_map(rows: list[tuple[float, ...]], offset
         assert ((windows[:, :2] >= 0) & (windows[:, :2] <= windows[:, 2:])).all()
         assert (windows[:, 2:] < torch.tensor([width, height])).all()
         assert spatial_pyramid_pool(_features(height, width), windows).isfinite().all()
+
+
+_CELLS = 140
+_map_zf5 = partial(map_windows, stride=16, offset_px=20.0, height=_CELLS, width=_CELLS)
+"""Padded as in training: its cell 1 is centred on pixel 21, counted from 1."""
+
+
+def _v2(x: int) -> tuple[int, int]:
+    """[SPP v2 App. A.1] as printed, 1-based: the left or top cell, the right or bottom one."""
+    return math.floor((x - 139 / 2 + 63) / 16) + 1, math.ceil((x + 139 / 2 - 75) / 16) - 1
+
+
+def _code(x: int) -> tuple[int, int]:
+    """spm_response_boxes.m as written, 1-based, with the constants of ZF-5."""
+    offset0, offset, step = 21, 6.5, 16
+    return math.floor((x - offset0 + offset) / step + 0.5) + 1, math.ceil((x - offset0 - offset) / step - 0.5) + 1
+
+
+def _v4(x: int) -> tuple[int, int]:
+    """[SPP v4 App. A] as printed, cells counted as there: cell x' is centred on 16 x', so from 0."""
+    return math.floor(x / 16) + 1, math.ceil(x / 16) - 1
+
+
+def _edges(rule: MapRule) -> tuple[list[int], list[int]]:
+    """Left edges of boxes that begin at pixel x and right edges of boxes that end there, x from 1 to 1999, 1-based."""
+    x = torch.arange(1, 2000, dtype=torch.float32)
+    # Pixel x counted from 1 begins at x - 1 and ends at x. Far edges keep the windows from collapsing.
+    begins = torch.stack([x - 1, x - 1, torch.full_like(x, 9000), torch.full_like(x, 9000)], dim=1)
+    ends = torch.stack([torch.full_like(x, -9000), torch.full_like(x, -9000), x, x], dim=1)
+    left = _map_zf5(begins, rule=rule)
+    right = _map_zf5(ends, rule=rule)
+    assert torch.equal(left[:, 0], left[:, 1])
+    assert torch.equal(right[:, 2], right[:, 3])
+    return (left[:, 0] + 1).tolist(), (right[:, 2] + 1).tolist()
+
+
+@pytest.mark.parametrize(("rule", "printed"), [("v2", _v2), ("code", _code)])
+def test_mapping_of_zf5_is_the_printed_formula(rule: MapRule, printed: Callable[[int], tuple[int, int]]) -> None:
+    """For every x from 1 to 1999 the cell is the printed one, moved to the edge of the map where it lies beyond."""
+    left, right = _edges(rule)
+    assert left == [min(max(printed(x)[0], 1), _CELLS) for x in range(1, 2000)]
+    assert right == [min(max(printed(x)[1], 1), _CELLS) for x in range(1, 2000)]
+
+
+def test_mapping_v4_is_the_printed_formula() -> None:
+    """With cell 0 on pixel 0 the window is floor(x / 16) + 1 to ceil(x / 16) - 1 for every x of 1 to 1999."""
+    x = torch.arange(1, 2000, dtype=torch.float32)
+    boxes = torch.stack([x, torch.full_like(x, -9000), torch.full_like(x, 9000), x + 1], dim=1)
+    cells = map_windows(boxes, stride=16, offset_px=0.0, height=_CELLS, width=_CELLS)
+    assert cells[:, 0].tolist() == [_v4(x)[0] for x in range(1, 2000)]
+    assert cells[:, 3].tolist() == [max(_v4(x)[1], 0) for x in range(1, 2000)]
+
+
+def test_v2_and_code_share_left_edges_and_differ_at_right_ones() -> None:
+    """Left edges agree for all x; right ones differ at 2 of every 16 pixels: ceil((x - 5.5) / 16) and x - 3.5."""
+    (left_v2, right_v2), (left_code, right_code) = _edges("v2"), _edges("code")
+    assert left_v2 == left_code
+    # From 37 on the first cell is no longer the edge of the map.
+    differ = [a != b for a, b in zip(right_v2[36:], right_code[36:], strict=True)]
+    assert all(sum(differ[start : start + 16]) == 2 for start in range(len(differ) - 16))
+
+
+@given(st.integers(1, 1900), st.integers(0, 40), st.sampled_from(["v2", "code"]))
+def test_windows_that_collapse_become_the_cell_half_way(x: int, side: int, rule: MapRule) -> None:
+    """Where l > r both become int((l + r) / 2), counted from 1, and then move onto the map (spm_response_boxes.m)."""
+    left, right = {"v2": _v2, "code": _code}[rule](x)[0], {"v2": _v2, "code": _code}[rule](x + side)[1]
+    if left > right:
+        left = right = int((left + right) / 2)
+    expected = [min(max(left, 1), _CELLS) - 1, min(max(right, 1), _CELLS) - 1]
+    box = torch.tensor([[x - 1.0, x - 1.0, x + side, x + side]])
+    found = _map_zf5(box, rule=rule)[0].tolist()
+    assert found == [expected[0], expected[0], expected[1], expected[1]]
+
+
+@pytest.mark.parametrize("rule", ["v4", "v2", "code"])
+def test_mapping_bounds_each_box_by_its_own_map(rule: MapRule) -> None:
+    """Sizes given per box bound each box as they would alone."""
+    generator = torch.Generator().manual_seed(0)
+    low = torch.rand(50, 2, generator=generator) * 400 - 40
+    boxes = torch.cat([low, low + torch.rand(50, 2, generator=generator) * 300], dim=1)
+    heights, widths = torch.arange(50) % 7 + 1, torch.arange(50) % 11 + 1
+    found = map_windows(boxes, stride=16, offset_px=15.0, height=heights, width=widths, rule=rule)
+    for box, height, width, cells in zip(boxes, heights.tolist(), widths.tolist(), found, strict=True):
+        alone = map_windows(box[None], stride=16, offset_px=15.0, height=height, width=width, rule=rule)
+        assert torch.equal(cells, alone[0])
