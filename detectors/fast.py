@@ -2,37 +2,55 @@
 
 As in SPP-net the convolutions run once over the image, but each proposal is pooled to a single grid (RoI pooling), and
 softmax scores and box offsets are two outputs of one network, trained together with the convolutions under one loss. No
-SVMs, no features on disk.
+SVMs, no features on disk. When it has learnt, a truncated SVD of fc6 and fc7 can make it faster.
 
 Letters: P proposals, K classes, C channels, B regions of a mini-batch.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from detectors.contract import SHARED_POLICY, Detections, Example, FitError, Policy, Stage, stage
+from detectors.contract import (
+    SHARED_POLICY,
+    Detections,
+    Example,
+    FitError,
+    Policy,
+    SettingsError,
+    Stage,
+    detect_only,
+    stage,
+)
 from detectors.parts.backbones import Backbone
 from detectors.parts.boxes import clip, decode, encode, flip
+from detectors.parts.checkpoint import Checkpoint, fit_key
 from detectors.parts.decide import decide
-from detectors.parts.head import Head, generator_on
+from detectors.parts.head import Head, fc_widths, own_fc
 from detectors.parts.modelfile import read_model, write_model
 from detectors.parts.pooling import roi_pool
+from detectors.parts.posthoc import PostHoc, fit_posthoc
+from detectors.parts.precision import detecting_copy
 from detectors.parts.regions import Regions
-from detectors.parts.resize import resize
-from detectors.parts.sampling import Draw, Sampling, draw_images
-from detectors.parts.sgd import Sgd, descend
+from detectors.parts.sampling import ImageOrder, Sampling, draw_images
+from detectors.parts.scales import SCALES_PAPER, ImagePyramid, stack_maps
+from detectors.parts.sgd import Sgd, descend, groups
+from detectors.parts.streams import Streams
+from detectors.parts.svd import PUBLISHED_RANKS, compress, ranks_for
+from detectors.parts.svm import SvmSettings
 from detectors.parts.targets import Normaliser, box_loss
 
 __all__ = ["METHOD", "FastRCNN", "FastRCNNConfig"]
+
+_DROPOUT, _SCALES = 2, 3
+"""Tell dropout and the choice of scales from the draws of regions in the same step of a fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +58,61 @@ class FastRCNNConfig:
     """The paper's numbers."""
 
     iterations: int = 40_000
-    """Mini-batches: 30k, then 10k at a tenth of the rate [FRCN 2.3]."""
-    policy: Policy = SHARED_POLICY
-    short_side_px: int = 600
+    """Mini-batches: 30k, then 10k at a tenth of the rate [FRCN 2.3]. A stage-wise fit takes as many for the boxes."""
+    policy: Policy = detect_only(SHARED_POLICY)
+    scales_px: tuple[int, ...] = (600,)
+    """Shorter sides of the image: a region is pooled where it comes nearest to 224 x 224 px [FRCN 2.4, 5.2]. All sizes
+    are in proportion for a backbone trained on smaller crops."""
     long_side_cap_px: int = 1000
-    """Single scale [FRCN 5.2]; both in proportion for a backbone trained on smaller crops."""
+    """[FRCN 5.2]; 2000 with five scales (the release)."""
     images: int = 2
     """Images of a mini-batch [FRCN 2.3]."""
-    fc_width: int = 1024
-    """Differs from [FRCN 4.1]: 4,096, because fc layers that start random need less width than data."""
+    training: Literal["joint", "stage-wise", "classes"] = "joint"
+    """Under one loss; first the classes and then, on the frozen network, the boxes; or the classes alone: the rows of
+    [FRCN Table 6]."""
+    tuned_from: str | None = "auto"
+    """First convolutional layer that is trained [FRCN 4.5, Table 5]: a name of the backbone's, ``fc6`` for none, None
+    for all, ``auto`` for what the paper takes for this backbone."""
+    scoring: Literal["softmax", "svm"] = "softmax"
+    """``svm``: SVMs on fc7, trained after the network as in R-CNN, score instead [FRCN 5.4, Table 8]."""
+    bb: bool = detect_only(True)
+    """Whether the boxes are moved [FRCN Table 6]."""
+    svd_ranks: tuple[int, int] | None = detect_only(None)
+    """Singular values that fc6 and fc7 keep [FRCN 3.1, 4.4]; None leaves them whole."""
+    bf16: bool = detect_only(False)
+    """Whether the network detects in bfloat16."""
+    fc_width: int | None = None
+    """Of fc6 and fc7; None: the backbone's own, or 1,024 where it has none."""
+    cell_centres: bool = True
+    """Differs from [FRCN 2.1]: the release takes cell 0 to look at pixel 0, which is so in CaffeNet as it pads it, but
+    half a cell wrong in VGG16 and a whole one in VGG_CNN_M; here the backbone's own centre is taken off first, because
+    displaced windows cost accuracy where little is learnt. False: as released."""
     bbox_weight: float = 1.0
     """lambda of the multi-task loss [FRCN 2.3]."""
     sampling: Sampling = field(default_factory=lambda: Sampling(background_iou=0.1))
-    sgd: Sgd = field(default_factory=lambda: Sgd(lr=3e-4))
-    """Differs from [FRCN 2.3]: a rate of 0.001, because fc layers that start random and regions of only two images give
-    gradients that destroy pretrained convolutions at that rate: on drawn shapes the loss then stops falling."""
+    sgd: Sgd = field(default_factory=lambda: Sgd(new_layer_factor=1.0, bias_factor=2.0, decay_biases=False))
+    """Where fc6 and fc7 are pretrained: 0.001 for all layers, biases twice as fast and without decay (the prototxts;
+    the paper has decay on both) [FRCN 2.3]."""
+    sgd_random_fc: Sgd = field(default_factory=lambda: Sgd(lr=3e-4))
+    """Differs from [FRCN 2.3]: where fc6 and fc7 start random, a rate of 0.0003 for the convolutions and ten times as
+    much above, because random layers and regions of only two images give gradients that destroy pretrained
+    convolutions at 0.001: on drawn shapes the loss then stops falling. Biases have no worth to keep yet and are
+    treated like weights."""
+    svm: SvmSettings = field(default_factory=lambda: SvmSettings(evict_threshold=-1.1))
+    """R-CNN's but for the eviction; without mirrored images (tools/train_svms.py of the release).
+
+    Differs from [FRCN 5.4]: the size of the features is that of 200 boxes of each of 200 images, as in R-CNN, where the
+    release takes all boxes of 100, because one rule serves all methods."""
 
 
 class _Network(nn.Module):
-    """All that is learnt."""
+    """All that is learnt; or the form of it that detects."""
 
     shown: torch.Tensor
 
-    def __init__(self, backbone: Backbone, n_classes: int, fc_width: int) -> None:
+    def __init__(self, backbone: Backbone, head: Head, posthoc: PostHoc | None, n_classes: int) -> None:
         super().__init__()
-        self.backbone = copy.deepcopy(backbone)
-        inputs = backbone.geometry.channels * backbone.geometry.pooled**2
-        self.head = Head(inputs, fc_width, {"classes": n_classes + 1, "boxes": 4 * n_classes})
+        self.backbone, self.head, self.posthoc = backbone, head, posthoc
         # Softmax gives every class a score; one that had no object in training must not be detected by it.
         self.register_buffer("shown", torch.zeros(n_classes, dtype=torch.bool))
 
@@ -78,150 +124,316 @@ class FastRCNN:
     needs_proposals: ClassVar[bool] = True
     quick_per_image: ClassVar[int] = 4
     Config: ClassVar[type[FastRCNNConfig]] = FastRCNNConfig
-    variants: ClassVar[Mapping[str, FastRCNNConfig]] = {}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "5": {"scales_px": SCALES_PAPER, "long_side_cap_px": 2000},
+        "svd": {"svd_ranks": PUBLISHED_RANKS},
+        "svm": {"scoring": "svm"},
+        "no-bb": {"bb": False},
+        "stage-wise": {"training": "stage-wise"},
+        "classes": {"training": "classes"},
+        "fc6": {"tuned_from": "fc6"},
+        "conv2": {"tuned_from": "conv2"},
+        "conv3": {"tuned_from": "conv3"},
+    }
     paper_policy: ClassVar[Policy] = Policy(per_class_before=100, iou=0.3, per_image=None)
     """[FRCN lib/fast_rcnn/test.py]. Differs from it: no threshold over the whole test set that leaves 40 detections an
     image and class on average, because detections of one image must not depend on other images; and a box with an IoU
     of exactly 0.3 stays, as in R-CNN, where the release drops it."""
 
     def __init__(self, n_classes: int, config: FastRCNNConfig, backbone: Backbone, device: torch.device) -> None:
-        """Store what it is made of."""
+        """Store what it is made of.
+
+        Raises:
+            SettingsError: the settings, or settings and backbone, do not go together.
+        """
         self.n_classes, self.config, self.device = n_classes, config, device
-        self.geometry, self.convention = backbone.geometry, backbone.convention
+        self.convention = backbone.convention
         self._backbone = backbone
+        self._widths = fc_widths(backbone.geometry, config.fc_width)
+        self.tuned_from = backbone.geometry.tuned_from if config.tuned_from == "auto" else config.tuned_from
         self._network: _Network | None = None
+        self._detecting: _Network | None = None
+        self._check()
+
+    def _check(self) -> None:
+        config = self.config
+        for name, known in (("training", ("joint", "stage-wise", "classes")), ("scoring", ("softmax", "svm"))):
+            if getattr(config, name) not in known:
+                raise SettingsError(f"{name} of Fast R-CNN: expected {', '.join(known)}; got {getattr(config, name)!r}")
+        if not config.scales_px or min(config.scales_px) < 1:
+            raise SettingsError(f"scales_px of Fast R-CNN: expected sides of 1 px or more; got {config.scales_px}")
+        if config.svd_ranks is not None and min(config.svd_ranks) < 1:
+            raise SettingsError(f"svd_ranks of Fast R-CNN: expected ranks of 1 or more; got {config.svd_ranks}")
+        self._backbone.tunable(self.tuned_from)
 
     @property
-    def network(self) -> _Network:
-        """What `fit` or `restore` made."""
-        if self._network is None:
-            raise RuntimeError("detect comes after fit or restore")
-        return self._network
+    def score_kind(self) -> str:
+        """``softmax``: probabilities; ``svm``: signed distances."""
+        return self.config.scoring
 
-    @torch.inference_mode()
     def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Detections:
-        """Conv once; then RoI pooling, fc, softmax and box offsets for all proposals; suppress [FRCN figure 1]."""
+        """Score and move all proposals in one pass, then suppress [FRCN figure 1]."""
         if len(proposals) == 0:
             return Detections.none()
-        with stage(Stage.PREPARE):
-            boxes = proposals.to(self.device)
-            resized, factors = self._resize(image)
-        with stage(Stage.CONV):
-            maps = self.network.backbone(resized)
-        with stage(Stage.POOL):
-            pooled = self._pool(maps, boxes * factors)
-        with stage(Stage.FC):
-            outputs = self.network.head(pooled)
-        with stage(Stage.DECODE):
-            scores = outputs["classes"].softmax(dim=1)[:, 1:].masked_fill(~self.network.shown, float("-inf"))
-            deltas = outputs["boxes"].view(len(boxes), self.n_classes, 4)
-            moved = clip(decode(boxes, deltas), image.shape[1], image.shape[2])
+        boxes, scores = self.score(image, proposals)
         with stage(Stage.SUPPRESS):
-            return decide(moved, scores, self.config.policy)
+            return decide(boxes, scores, self.config.policy)
 
-    def _resize(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        pixels = self.convention.apply(image.to(self.device))
-        relative = self.geometry.relative_size
-        resized, factors = resize(
-            pixels,
-            short_side_px=round(self.config.short_side_px * relative),
-            long_side_cap_px=round(self.config.long_side_cap_px * relative),
-        )
-        return resized.contiguous(memory_format=torch.channels_last), factors
+    @torch.inference_mode()
+    def score(self, image: torch.Tensor, proposals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Boxes (P, K, 4) px and scores (P, K): conv once; then RoI pooling, fc, classes and offsets.
 
-    def _pool(self, maps: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-        """RoI features (P, C * 36) of boxes (P, 4) in the resized image."""
-        # Differs from [FRCN 2.1]: the released networks are padded until cell 0 looks at pixel 0; where a backbone is
-        # not, its own centre of cell 0 is taken off, because half a cell or more of displacement costs accuracy.
-        geometry = self.geometry
-        return roi_pool(
-            maps, boxes, size=geometry.pooled, stride=geometry.stride_px, offset_px=geometry.cell0_px
-        ).flatten(1)
+        Differs from [FRCN lib/fast_rcnn/test.py]: proposals that round to the same cells are each sent through the fc
+        layers (DEDUP_BOXES there), because how many are left would depend on the boxes, and the host would have to wait
+        for the device to learn it. The release also gives all of them the moved box of the first.
+        """
+        if self._detecting is None:
+            raise RuntimeError("detect comes after fit or restore")
+        network = self._detecting
+        boxes, pooled = self.describe(network, image, proposals, self.config.scales_px)
+        with stage(Stage.FC):
+            features = network.head.features(pooled)
+        with stage(Stage.DECODE):
+            return self._decode(network, features, boxes, image.shape[1:])
+
+    def _decode(
+        self, network: _Network, features: torch.Tensor, boxes: torch.Tensor, size: torch.Size
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = network.head.outputs
+        if network.posthoc is not None:
+            scores = network.posthoc.scores(features)
+        else:
+            scores = outputs["classes"](features).float().softmax(dim=1)[:, 1:]
+        scores = scores.masked_fill(~network.shown, float("-inf"))
+        if not self.config.bb or "boxes" not in outputs:
+            return clip(boxes, size[0], size[1])[:, None].expand(-1, self.n_classes, 4), scores
+        deltas = outputs["boxes"](features).float().view(len(boxes), self.n_classes, 4)
+        return clip(decode(boxes, deltas), size[0], size[1]), scores
 
     def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
-        """Train the whole network under one loss, classes and boxes together [FRCN 2.3].
+        """Train the network under one loss, classes and boxes together [FRCN 2.3].
 
-        Differs from [FRCN 4.5]: conv1 is trained, too, because the paper freezes it to save time and memory, and found
-        that to cost nothing or little.
+        Differs from [FRCN 4.5]: where the paper does not say which convolutions to freeze, all are trained, because it
+        freezes conv1 to save time and memory, and found that to cost nothing or little.
 
         Raises:
             FitError: the examples hold no object.
         """
-        config = self.config
         regions = [Regions.of(example, self.n_classes) for example in examples]
+        network = self._build()
+        key = fit_key(self.config, self.n_classes, self._backbone, regions, generator)
+        with stage(Stage.FINETUNE):
+            _Finetuning(self, network, examples, regions, generator).run(workdir, key)
+        if network.posthoc is not None:
+
+            @torch.inference_mode()
+            def extract(index: int, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                _, pooled = self.describe(network, examples[index].image, boxes, self.config.scales_px)
+                return pooled, network.head.features(pooled)
+
+            fit_posthoc(
+                network.posthoc,
+                regions,
+                extract,
+                svm=self.config.svm,
+                ridge=None,
+                generator=generator,
+                workdir=workdir,
+                key=key,
+            )
+        self._deploy(network)
+
+    def initialise(self, *, generator: torch.Generator) -> None:
+        """Draw all weights at random, pretrained ones aside, and let every class be detected."""
+        network = self._build()
+        side = 2 * self._backbone.geometry.crop_px
+        noise = torch.randint(256, (3, side, side), generator=generator, dtype=torch.uint8)
+        self.start(network, noise, torch.tensor([[0.0, 0.0, side, side]]), generator)
+        network.shown.fill_(True)
+        if network.posthoc is not None:
+            network.posthoc.initialise(generator)
+        self._deploy(network)
+
+    def save(self, path: Path) -> None:
+        """Write all that was learnt to one safetensors file, before any SVD and in float32."""
+        if self._network is None:
+            raise RuntimeError("save comes after fit or restore")
+        write_model(self._network, path)
+
+    def restore(self, path: Path) -> None:
+        """Read what `save` wrote."""
+        network = self._build()
+        read_model(network, path)
+        self._deploy(network)
+
+    def _build(self) -> _Network:
+        backbone = self._backbone.for_images()
+        self.geometry = backbone.geometry
+        outputs = {"classes": self.n_classes + 1}
+        if self.config.training != "classes":
+            outputs["boxes"] = 4 * self.n_classes
+        head = Head(self.geometry.channels * self.geometry.pooled**2, self._widths, outputs)
+        posthoc = PostHoc(self.n_classes, self._widths[1], 0) if self.config.scoring == "svm" else None
+        network = _Network(backbone, head, posthoc, self.n_classes)
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def start(self, network: _Network, image: torch.Tensor, boxes: torch.Tensor, generator: torch.Generator) -> None:
+        """Fill the head: fc6 and fc7 from the backbone where they fit, the rest drawn."""
+        # Differs from [FRCN 2.2]: fc6 and fc7 of ZF-5 take a pyramid and not one grid, so under it they start random,
+        # because their weights have no meaning for another layout.
+        own = own_fc(self._backbone, (self.geometry.pooled,), self._widths)
+        with torch.no_grad():
+            _, typical = self.describe(network, image, boxes, self.config.scales_px[:1])
+        # N(0, 0.01) for classes, N(0, 0.001) for boxes [FRCN 2.3]
+        deviations = {"classes": 0.01, "boxes": 0.001}
+        drawn = {name: deviations[name] for name in network.head.outputs}
+        network.head.start(typical, drawn, generator, own)
+
+    def _deploy(self, network: _Network) -> None:
+        """Derive what detects from what was learnt."""
+        head, ranks = network.head, self.config.svd_ranks
+        if ranks is not None:
+            fc = self.geometry.fc
+            head = compress(
+                head, ranks_for(ranks, self._widths, published=fc is not None and fc.widths == self._widths)
+            )
+        bf16 = self.config.bf16
+        detecting = _Network(
+            detecting_copy(network.backbone, bf16), detecting_copy(head, bf16), network.posthoc, self.n_classes
+        )
+        detecting.shown = network.shown
+        self._network, self._detecting = network, detecting
+
+    def describe(
+        self, network: _Network, image: torch.Tensor, boxes: torch.Tensor, scales_px: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Boxes (P, 4) on the device and their pooled features (P, C * 36), each from the scale that suits it best."""
+        geometry = self.geometry
+        with stage(Stage.PREPARE):
+            boxes = boxes.to(self.device)
+            pyramid = ImagePyramid.of(
+                self.convention.apply(image.to(self.device)),
+                scales_px,
+                long_side_cap_px=self.config.long_side_cap_px,
+                smallest_px=geometry.smallest_px,
+                relative_size=geometry.relative_size,
+            )
+            dtype = next(network.backbone.parameters()).dtype
+            images = [one.to(dtype, memory_format=torch.channels_last) for one in pyramid.images]
+        with stage(Stage.CONV):
+            maps = [network.backbone(one) for one in images]
+        with stage(Stage.POOL):
+            rois, which = pyramid.place(boxes, "paper")
+            offset_px = geometry.cell0_px if self.config.cell_centres else 0.0
+            pooled = roi_pool(
+                stack_maps(maps),
+                rois,
+                size=geometry.pooled,
+                stride=geometry.stride_px,
+                offset_px=offset_px,
+                batch_index=which,
+            )
+            return boxes, pooled.flatten(1)
+
+
+class _Finetuning:
+    """One fit of the network: what its mini-batches are and which losses it goes down."""
+
+    def __init__(
+        self,
+        detector: FastRCNN,
+        network: _Network,
+        examples: Sequence[Example],
+        regions: Sequence[Regions],
+        generator: torch.Generator,
+    ) -> None:
+        config = detector.config
         with_objects = [bool((item.best_iou >= config.sampling.foreground_iou).any()) for item in regions]
         usable = torch.tensor(with_objects).nonzero().squeeze(1)
         if len(usable) == 0:
             raise FitError("the training images hold no object to learn from")
-        with stage(Stage.FINETUNE):
-            normaliser = Normaliser.of(regions, self.n_classes, config.sampling.foreground_iou).to(self.device)
-            network = self._build()
-            labels_shown = torch.cat([item.best_label[: item.n_truth] for item in regions])
-            network.shown[labels_shown.to(self.device) - 1] = True
-            self._start(network, examples, regions, generator)
-            order = _epochs(usable, config.images * config.iterations, generator).split(config.images)
-            dropped_by = generator_on(self.device, generator)
+        self._detector, self._network, self._examples, self._regions = detector, network, examples, regions
+        self._normaliser = Normaliser.of(regions, detector.n_classes, config.sampling.foreground_iou)
+        self._normaliser = self._normaliser.to(detector.device)
+        network.shown[torch.cat([item.labels for item in regions]).to(detector.device) - 1] = True
+        first = int(usable[0])
+        detector.start(network, examples[first].image, regions[first].boxes, generator)
+        self._streams = Streams(generator)
+        self._order = ImageOrder(usable, config.images, self._streams)
 
-            def loss_of(iteration: int) -> torch.Tensor:
-                draw = draw_images(regions, config.sampling, order[iteration], generator)
-                pooled, targets, labels = self._batch(network, examples, regions, draw)
-                outputs = network.head(pooled, dropped_by)
-                deltas = outputs["boxes"].view(len(labels), self.n_classes, 4)
-                # The multi-task loss [FRCN eq. 1].
-                of_boxes = box_loss(deltas, targets, labels, normaliser)
-                return functional.cross_entropy(outputs["classes"], labels) + config.bbox_weight * of_boxes
+    def run(self, workdir: Path, key: str) -> None:
+        """Go down the loss that the settings ask for, or one after the other, each with a checkpoint of its own."""
+        head, training = self._network.head, self._detector.config.training
+        tuned = self._network.backbone.tunable(self._detector.tuned_from)
+        boxes = list(head.outputs["boxes"].parameters()) if training != "classes" else []
+        above = [one for one in head.parameters() if all(one is not other for other in boxes)]
+        if training == "joint":
+            self._descend("network", [*tuned, *above, *boxes], self._multi_task_loss, workdir, key)
+        else:
+            self._descend("classes", [*tuned, *above], self._class_loss, workdir, key)
+        if training == "stage-wise":
+            # Dropout stays on below the one layer that learns (models/*/piecewise/train.prototxt of the release).
+            self._descend("boxes", boxes, self._box_loss, workdir, key)
+        if training != "classes":
+            self._normaliser.fold_into(head.outputs["boxes"])
 
-            sgd = config.sgd
-            groups = network.head.parameter_groups(list(network.backbone.parameters()), sgd.lr, sgd.new_layer_factor)
-            descend(groups, sgd, config.iterations, loss_of)
-            normaliser.fold_into(network.head.outputs["boxes"])
-
-    def _start(
-        self, network: _Network, examples: Sequence[Example], regions: Sequence[Regions], generator: torch.Generator
+    def _descend(
+        self,
+        name: str,
+        learning: Sequence[nn.Parameter],
+        loss_of: Callable[[int], torch.Tensor],
+        workdir: Path,
+        key: str,
     ) -> None:
-        first = next(index for index, item in enumerate(regions) if len(item.boxes))
-        with torch.no_grad():
-            resized, factors = self._resize(examples[first].image)
-            typical = self._pool(network.backbone(resized), regions[first].boxes.to(self.device) * factors)
-        # N(0, 0.01) for classes, N(0, 0.001) for boxes [FRCN 2.3]
-        network.head.start(typical, {"classes": 0.01, "boxes": 0.001}, generator)
+        network, config = self._network, self._detector.config
+        network.requires_grad_(False)  # frozen layers below the first that learns leave no graph
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
-    def _batch(
-        self, network: _Network, examples: Sequence[Example], regions: Sequence[Regions], draw: Draw
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Pooled features (B, C * 36), box targets (B, 4) and labels (B,) of a mini-batch, one conv pass an image."""
+        def of(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+            return [one for one in parameters if one.requires_grad]
+
+        head = network.head
+        sgd = config.sgd if head.pretrained else config.sgd_random_fc
+        of_each = groups(sgd, new=of(head.new), pretrained=of([*head.pretrained, *network.backbone.parameters()]))
+        checkpoint = Checkpoint(workdir / f"{name}.checkpoint", network, f"{name} {key}")
+        descend(of_each, sgd, config.iterations, loss_of, checkpoint)
+
+    def _multi_task_loss(self, iteration: int) -> torch.Tensor:
+        """[FRCN eq. 1]"""
+        outputs, targets, labels = self._outputs(iteration)
+        of_boxes = box_loss(outputs["boxes"].view(len(labels), -1, 4), targets, labels, self._normaliser)
+        return functional.cross_entropy(outputs["classes"], labels) + self._detector.config.bbox_weight * of_boxes
+
+    def _class_loss(self, iteration: int) -> torch.Tensor:
+        outputs, _, labels = self._outputs(iteration)
+        return functional.cross_entropy(outputs["classes"], labels)
+
+    def _box_loss(self, iteration: int) -> torch.Tensor:
+        outputs, targets, labels = self._outputs(iteration)
+        return box_loss(outputs["boxes"].view(len(labels), -1, 4), targets, labels, self._normaliser)
+
+    def _outputs(self, iteration: int) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+        """What the network says of a mini-batch, its box targets (B, 4) and its labels (B,)."""
+        detector, config, streams = self._detector, self._detector.config, self._streams
+        order = self._order[iteration]
+        draw = draw_images(self._regions, config.sampling, order, streams.cpu(iteration))
+        scales = torch.randint(len(config.scales_px), (len(order),), generator=streams.cpu(iteration, _SCALES)).tolist()
         pooled, targets, labels = [], [], []
-        for index in draw.image.unique().tolist():
-            mine = draw.image == index
-            pixels, boxes = examples[index].image, regions[index].boxes[draw.region[mine]]
-            matched = regions[index].best_box[draw.region[mine]]
-            if bool(draw.flipped[mine][0]):
+        seen = dict.fromkeys(zip(draw.image.tolist(), draw.flipped.tolist(), strict=True))
+        for (index, mirrored), scale in zip(seen, scales, strict=False):  # fewer where the same image was drawn twice
+            mine = (draw.image == index) & (draw.flipped == mirrored)
+            pixels, item = self._examples[index].image, self._regions[index]
+            boxes, matched = item.boxes[draw.region[mine]], item.best_box[draw.region[mine]]
+            if mirrored:
                 width = pixels.shape[2]
                 pixels, boxes, matched = pixels.flip(2), flip(boxes, width), flip(matched, width)
-            resized, factors = self._resize(pixels)
-            pooled.append(self._pool(network.backbone(resized), boxes.to(self.device) * factors))
+            pooled.append(detector.describe(self._network, pixels, boxes, config.scales_px[scale : scale + 1])[1])
             targets.append(encode(boxes, matched))
             labels.append(draw.label[mine])
-        return torch.cat(pooled), torch.cat(targets).to(self.device), torch.cat(labels).to(self.device)
-
-    def _build(self) -> _Network:
-        network = _Network(self._backbone, self.n_classes, self.config.fc_width)
-        self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return self.network
-
-    def save(self, path: Path) -> None:
-        """Write all that was learnt to one safetensors file."""
-        write_model(self.network, path)
-
-    def restore(self, path: Path) -> None:
-        """Read what `save` wrote."""
-        read_model(self._build(), path)
-
-
-def _epochs(items: torch.Tensor, length: int, generator: torch.Generator) -> torch.Tensor:
-    """`length` items, each of `items` once before any comes again, in a new random order each time round."""
-    rounds = -(-length // len(items))
-    return torch.cat([items[torch.randperm(len(items), generator=generator)] for _ in range(rounds)])[:length]
+        dropped_by = streams.on(detector.device, iteration, _DROPOUT)
+        outputs = self._network.head(torch.cat(pooled), dropped_by)
+        return outputs, torch.cat(targets).to(detector.device), torch.cat(labels).to(detector.device)
 
 
 METHOD = FastRCNN

@@ -58,14 +58,19 @@ class Normaliser:
 def box_loss(deltas: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor, normaliser: Normaliser) -> torch.Tensor:
     """Smooth L1 of the offsets predicted for each foreground region's own class, over all B regions [FRCN eqs 2, 3].
 
+    The sum over four offsets of ``x^2 / 2`` where ``|x| < 1`` and of ``|x| - 1/2`` elsewhere, x being predicted less
+    wanted, is divided by B: background counts there and adds nothing (smooth_L1_loss_layer.cpp).
+
     Args:
         deltas: (B, K, 4), normalised.
         targets: (B, 4), plain; those of background are not looked at.
         labels: int64 (B,), 0 background.
         normaliser: as in training.
     """
-    foreground = labels > 0
-    classes = labels[foreground] - 1
-    wanted = normaliser.normalise(targets[foreground], classes)
-    summed = functional.smooth_l1_loss(deltas[foreground, classes], wanted, reduction="sum")
-    return summed / len(labels)
+    # All rows, those of background at no loss: to pick rows would wait for the device to count them.
+    foreground = (labels > 0)[:, None]
+    classes = (labels - 1).clamp(min=0)
+    wanted = normaliser.normalise(targets, classes)
+    found = deltas.gather(1, classes[:, None, None].expand(-1, 1, 4))[:, 0]
+    loss = functional.smooth_l1_loss(found.where(foreground, 0), wanted.where(foreground, 0), reduction="sum")
+    return loss / len(labels)
