@@ -5,35 +5,56 @@ Every proposal is cut out of the image with some context, warped to the network'
 network by itself. Linear SVMs score the fc7 features, one per class, and a ridge regressor on the pooled features moves
 the box. The network is fine-tuned first, all layers, to tell the classes and background apart on warped proposals.
 
-Letters: P proposals, K classes, C channels of the last feature map, N crops of a chunk.
+Letters: P proposals, K classes, C channels of the last feature map, N crops of a chunk, B of a mini-batch, S side of a
+crop.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from detectors.contract import SHARED_POLICY, Detections, Example, Policy, Stage, stage
+from detectors.contract import (
+    SHARED_POLICY,
+    Detections,
+    Example,
+    Policy,
+    SettingsError,
+    Stage,
+    detect_only,
+    stage,
+)
 from detectors.parts.backbones import Backbone
 from detectors.parts.boxes import clip, decode
-from detectors.parts.crops import warp
+from detectors.parts.checkpoint import Checkpoint, fit_key
+from detectors.parts.chunks import Chunks, choose
+from detectors.parts.crops import cut_out, sample, sources
 from detectors.parts.decide import decide
-from detectors.parts.head import Head, generator_on
+from detectors.parts.head import Head, fc_widths, own_fc
 from detectors.parts.modelfile import read_model, write_model
 from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
+from detectors.parts.precision import detecting_copy
 from detectors.parts.regions import Regions
-from detectors.parts.sampling import Draw, Sampling, draw_regions
-from detectors.parts.sgd import Sgd, descend
+from detectors.parts.sampling import Draw, RegionDraws, Sampling
+from detectors.parts.sgd import Sgd, descend, groups
+from detectors.parts.streams import Streams
 from detectors.parts.svm import SvmSettings
 
-__all__ = ["METHOD", "RCNN", "RCNNConfig"]
+__all__ = ["METHOD", "RCNN", "RCNNConfig", "Scoring"]
+
+_CROP_PX = 227
+"""The published input, for which the context is given [RCNN 2.1, App. A]."""
+_DROPOUT = 2
+"""Tells dropout from the draws of regions in the same step of a fit."""
+
+Scoring = Literal["svm", "softmax"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +63,47 @@ class RCNNConfig:
 
     iterations: int = 70_000
     """Mini-batches of fine-tuning; the released model is of iteration 70k [RCNN data/README.md]."""
-    policy: Policy = SHARED_POLICY
+    policy: Policy = detect_only(SHARED_POLICY)
+    scoring: Scoring = detect_only("svm")
+    """``softmax``: the fine-tuned fc8 scores, which costs 3.3 points of mAP [RCNN App. B]. Both are fitted."""
+    bb: bool = detect_only(True)
+    """Whether the boxes are moved: "FT fc7 BB" is the last row of [RCNN Table 2]."""
+    bf16: bool = detect_only(False)
+    """Whether the network detects in bfloat16."""
+    chunk: int | None = detect_only(None)
+    """Crops of one forward pass; None: 256 (rcnn_create_model.m), or fewer as `detectors.parts.chunks` chooses. Another
+    chunk can round otherwise, and changes nothing else."""
     context_px: int = 16
-    """Image context around a box in the warped crop, for a 227-px crop [RCNN App. A]."""
-    chunk: int = 256
-    """Crops of one forward pass (rcnn_create_model.m)."""
-    fc_width: int = 1024
-    """Differs from [RCNN 2.1]: 4,096, because fc layers that start random need less width than data."""
+    """Image context around a box in the warped crop, for a 227-px crop [RCNN App. A]; in proportion for others."""
+    levels: tuple[int, ...] | None = None
+    """Sides of the grids that a crop's feature map is pooled to; None: those that the backbone's own fc6 takes, one of
+    6 x 6 in AlexNet [RCNN 2.1], a pyramid in ZF-5 [SPP Table 10]."""
+    fc_width: int | None = None
+    """Of fc6 and fc7; None: the backbone's own, or 1,024 where it has none."""
     sampling: Sampling = field(default_factory=Sampling)
-    sgd: Sgd = field(default_factory=Sgd)
+    """32 foreground and 96 background crops of 128, all below an IoU of 0.5 being background [RCNN 2.3]."""
+    sgd: Sgd = field(
+        default_factory=lambda: Sgd(bias_factor=2.0, decay_biases=False, lr_drops_at=(20 / 70, 40 / 70, 60 / 70))
+    )
+    """Where fc6 and fc7 are pretrained: 0.001, ten times that for fc8, a tenth after every 20k of 70k mini-batches;
+    biases twice as fast and without decay (the prototxts) [RCNN 2.3]."""
+    sgd_random_fc: Sgd = field(default_factory=Sgd)
+    """Differs from [RCNN 2.3]: where fc6 and fc7 start random they learn as fast as fc8 does, and the rate drops once,
+    after three quarters, because layers that have learnt nothing yet have far to go."""
     svm: SvmSettings = field(default_factory=SvmSettings)
     ridge: RidgeSettings = field(default_factory=RidgeSettings)
 
 
 class _Network(nn.Module):
-    """All that is learnt."""
+    """All that is learnt; or the form of it that detects."""
 
-    def __init__(self, backbone: Backbone, n_classes: int, fc_width: int) -> None:
+    shown: torch.Tensor
+
+    def __init__(self, backbone: Backbone, head: Head, posthoc: PostHoc, n_classes: int) -> None:
         super().__init__()
-        self.backbone = copy.deepcopy(backbone)
-        self.pooled = backbone.geometry.channels * backbone.geometry.pooled**2
-        self.head = Head(self.pooled, fc_width, {"classes": n_classes + 1})
-        self.posthoc = PostHoc(n_classes, fc_width, self.pooled)
+        self.backbone, self.head, self.posthoc = backbone, head, posthoc
+        # Softmax gives every class a score; one that had no object in training must not be detected by it.
+        self.register_buffer("shown", torch.zeros(n_classes, dtype=torch.bool))
 
 
 class RCNN:
@@ -73,63 +113,127 @@ class RCNN:
     needs_proposals: ClassVar[bool] = True
     quick_per_image: ClassVar[int] = 1
     Config: ClassVar[type[RCNNConfig]] = RCNNConfig
-    variants: ClassVar[Mapping[str, RCNNConfig]] = {}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "softmax": {"scoring": "softmax"},
+        "no-bb": {"bb": False},
+        "pyramid": {"levels": (6, 3, 2, 1)},
+        "batch24": {"sampling": Sampling(regions=24)},
+    }
+    """``pyramid`` is SPP-net's [SPP 4.1]; ``batch24`` the mini-batch of VGG16, "to fit within GPU memory" [RCNN 3.3].
+    Differs from it: VGG16 has 128 like all others unless asked, because memory has grown since."""
     paper_policy: ClassVar[Policy] = Policy(per_class_before=100, iou=0.3, per_image=None)
     """[RCNN rcnn_test.m]. Differs from it: no threshold over the whole test set that leaves 40 detections an image on
     average, because detections of one image must not depend on other images."""
 
     def __init__(self, n_classes: int, config: RCNNConfig, backbone: Backbone, device: torch.device) -> None:
-        """Store what it is made of."""
+        """Store what it is made of.
+
+        Raises:
+            SettingsError: the settings, or settings and backbone, do not go together.
+        """
         self.n_classes, self.config, self.device = n_classes, config, device
         self.geometry, self.convention = backbone.geometry, backbone.convention
         self._backbone = backbone
+        stack = backbone.geometry.fc
+        own_levels = (self.geometry.pooled,) if stack is None else stack.levels
+        self.levels = own_levels if config.levels is None else config.levels
+        self.context_px = round(config.context_px * self.geometry.crop_px / _CROP_PX)
+        self._widths = fc_widths(self.geometry, config.fc_width)
         self._network: _Network | None = None
+        self._detecting: _Network | None = None
+        self._check()
+
+    def _check(self) -> None:
+        config, crop_px = self.config, self.geometry.crop_px
+        if config.scoring not in get_args(Scoring):
+            raise SettingsError(f"scoring of R-CNN: expected {', '.join(get_args(Scoring))}; got {config.scoring!r}")
+        if not self.levels or min(self.levels) < 1:
+            raise SettingsError(f"levels of R-CNN: expected numbers from 1 up; got {self.levels}")
+        if config.chunk is not None and config.chunk < 1:
+            raise SettingsError(f"chunk of R-CNN: expected 1 crop or more; got {config.chunk}")
+        if not 0 <= 2 * self.context_px < crop_px:
+            raise SettingsError(
+                f"context_px of R-CNN: expected 0 or more and less than half of {_CROP_PX}; got {config.context_px}"
+            )
 
     @property
-    def network(self) -> _Network:
-        """What `fit` or `restore` made."""
-        if self._network is None:
-            raise RuntimeError("detect comes after fit or restore")
-        return self._network
+    def score_kind(self) -> str:
+        """``softmax``: probabilities; ``svm``: signed distances."""
+        return self.config.scoring
 
-    @torch.inference_mode()
+    @property
+    def chunk(self) -> int:
+        """Crops of one forward pass; smaller once memory has run out."""
+        return self._chunks.size
+
+    @cached_property
+    def _chunks(self) -> Chunks:
+        return Chunks(self.config.chunk or choose(self._backbone, self.device))
+
     def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Detections:
-        """Warp, conv, pool, fc for every proposal; then score, regress, suppress [RCNN 2.2, figure 1]."""
+        """Score and move every proposal by itself, then suppress [RCNN 2.2, figure 1]."""
         if len(proposals) == 0:
             return Detections.none()
-        with stage(Stage.PREPARE):
-            pixels = self.convention.apply(image.to(self.device))
-            boxes = proposals.to(self.device)
-        pooled, features = self._describe(pixels, boxes)
-        with stage(Stage.DECODE):
-            scores = self.network.posthoc.scores(features)
-            moved = clip(decode(boxes, self.network.posthoc.deltas(pooled)), image.shape[1], image.shape[2])
+        boxes, scores = self.score(image, proposals)
         with stage(Stage.SUPPRESS):
-            return decide(moved, scores, self.config.policy)
+            return decide(boxes, scores, self.config.policy)
 
-    def _describe(self, pixels: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pooled features (P, C * 36) and fc7 (P, width) of boxes in a normalised image (3, H, W)."""
-        pooled, features = [], []
-        for chunk in boxes.split(self.config.chunk):
+    @torch.inference_mode()
+    def score(self, image: torch.Tensor, proposals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Boxes (P, K, 4) px and scores (P, K): warp, conv, pool for every proposal; then fc, SVMs, regressors."""
+        network = self._detecting
+        if network is None:
+            raise RuntimeError("detect comes after fit or restore")
+        boxes, pooled, features = self.describe(network, image, proposals)
+        with stage(Stage.DECODE):
+            if self.config.scoring == "svm":
+                scores = network.posthoc.scores(features)
+            else:
+                scores = network.head.outputs["classes"](features).float().softmax(dim=1)[:, 1:]
+                scores = scores.masked_fill(~network.shown, float("-inf"))
+            if not self.config.bb:
+                unmoved = clip(boxes, image.shape[1], image.shape[2])
+                return unmoved[:, None].expand(-1, self.n_classes, 4), scores
+            return clip(decode(boxes, network.posthoc.deltas(pooled)), image.shape[1], image.shape[2]), scores
+
+    def describe(
+        self, network: _Network, image: torch.Tensor, boxes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Boxes (P, 4) on the device, their pooled features (P, C * bins) and their fc7 features (P, width).
+
+        The fc layers take all boxes at once, since they would read all their weights anew for every chunk. Memory: the
+        pooled features, 74 MB for 2,000 boxes of 9,216 values, and what one chunk takes.
+        """
+        dtype = network.head.fc6.weight.dtype
+        with stage(Stage.PREPARE):
+            boxes = boxes.to(self.device)
+            pixels = self.convention.apply(image.to(self.device))
+            places = self.sources(boxes, *image.shape[1:])
+            pooled = torch.empty(len(boxes), network.head.fc6.in_features, dtype=dtype, device=self.device)
+
+        def work(part: slice) -> None:
             with stage(Stage.PREPARE):
-                crops = self._crops(pixels, chunk)
+                crops = sample(pixels, places[part]).to(dtype)
             with stage(Stage.CONV):
-                maps = self.network.backbone(crops)
+                maps = network.backbone(crops)
             with stage(Stage.POOL):
-                pooled.append(self._pool(maps))
-            with stage(Stage.FC):
-                features.append(self.network.head.features(pooled[-1]))
-        return torch.cat(pooled), torch.cat(features)
+                pooled[part] = self.pool(maps)
 
-    def _crops(self, pixels: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-        size_px = self.geometry.crop_px
-        context_px = round(self.config.context_px * size_px / 227)
-        crops = warp(pixels, boxes, size_px=size_px, context_px=context_px)
-        return crops.contiguous(memory_format=torch.channels_last)
+        self._chunks.run(len(boxes), work)
+        with stage(Stage.FC):
+            return boxes, pooled, network.head.features(pooled)
 
-    def _pool(self, maps: torch.Tensor) -> torch.Tensor:
-        # AlexNet's pool5 leaves a 6x6 grid; the backbones here have none, so it is cut as the pyramid's 6x6 level.
-        return functional.adaptive_max_pool2d(maps, self.geometry.pooled).flatten(1)
+    def sources(self, boxes: torch.Tensor, height: torch.Tensor | int, width: torch.Tensor | int) -> torch.Tensor:
+        """Where the crops of boxes (N, 4) look in their images: (N, 2, S)."""
+        return sources(boxes, height, width, size_px=self.geometry.crop_px, context_px=self.context_px)
+
+    def pool(self, maps: torch.Tensor) -> torch.Tensor:
+        """Pool the feature maps of crops (N, C, h, w) to (N, C * bins).
+
+        The backbones end before pool5. Bins of equal parts are what Caffe's pool5 takes of the published networks: of
+        13 x 13 cells in windows of 3 at steps of 2, of 14 x 14 in windows of 2.
+        """
+        return torch.cat([functional.adaptive_max_pool2d(maps, level).flatten(1) for level in self.levels], dim=1)
 
     def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
         """Fine-tune the whole network, then train SVMs and box regressors on its features [RCNN 2.3, App. B, C].
@@ -138,63 +242,118 @@ class RCNN:
             FitError: the examples hold no object.
         """
         regions = [Regions.of(example, self.n_classes) for example in examples]
+        key = fit_key(self.config, self.n_classes, self._backbone, regions, generator)
         network = self._build()
         with stage(Stage.FINETUNE):
-            self._finetune(network, examples, regions, generator)
-        network.eval()
+            finetuning = _Finetuning(self, network, examples, regions, generator)
+            finetuning.run(Checkpoint(workdir / "network.checkpoint", network, key))
 
         @torch.inference_mode()
         def extract(index: int, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            pixels = self.convention.apply(examples[index].image.to(self.device))
-            return self._describe(pixels, boxes.to(self.device))
+            return self.describe(network, examples[index].image, boxes)[1:]
 
+        svm, ridge = self.config.svm, self.config.ridge
         fit_posthoc(
-            network.posthoc, regions, extract, svm=self.config.svm, ridge=self.config.ridge, generator=generator
+            network.posthoc, regions, extract, svm=svm, ridge=ridge, generator=generator, workdir=workdir, key=key
         )
+        self._deploy(network)
 
-    def _build(self) -> _Network:
-        network = _Network(self._backbone, self.n_classes, self.config.fc_width)
-        self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return self.network
+    def initialise(self, *, generator: torch.Generator) -> None:
+        """Draw at random all that a fit learns, pretrained layers aside, and let every class be detected."""
+        network = self._build()
+        side_px = self.geometry.crop_px
+        noise = torch.randint(256, (3, side_px, side_px), generator=generator, dtype=torch.uint8)
+        crops = self.convention.apply(noise.to(self.device))[None]
+        self.start(network, crops.contiguous(memory_format=torch.channels_last), generator)
+        network.shown.fill_(True)
+        network.posthoc.initialise(generator)
+        self._deploy(network)
 
-    def _finetune(
-        self, network: _Network, examples: Sequence[Example], regions: Sequence[Regions], generator: torch.Generator
-    ) -> None:
-        draws = draw_regions(regions, self.config.sampling, self.config.iterations + 1, generator)
-
-        def crops_of(draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
-            crops, labels = [], []
-            for index in draw.image.unique().tolist():
-                mine = draw.image == index
-                pixels = self.convention.apply(examples[index].image.to(self.device))
-                cut = self._crops(pixels, regions[index].boxes[draw.region[mine]].to(self.device))
-                flipped = draw.flipped[mine].to(self.device).view(-1, 1, 1, 1)
-                crops.append(torch.where(flipped, cut.flip(3), cut))
-                labels.append(draw.label[mine])
-            return torch.cat(crops), torch.cat(labels).to(self.device)
-
+    def start(self, network: _Network, crops: torch.Tensor, generator: torch.Generator) -> None:
+        """Fill the fc layers: fc6 and fc7 from the backbone where they fit, the rest drawn."""
         with torch.no_grad():
-            typical = self._pool(network.backbone(crops_of(draws.pop())[0]))
-        network.head.start(typical, {"classes": 0.01}, generator)  # fc8: Gaussian, deviation 0.01 [SPP 4.1]
-        dropped_by = generator_on(self.device, generator)
-
-        def loss_of(iteration: int) -> torch.Tensor:
-            crops, labels = crops_of(draws[iteration])
-            pooled = self._pool(network.backbone(crops.contiguous(memory_format=torch.channels_last)))
-            return functional.cross_entropy(network.head(pooled, dropped_by)["classes"], labels)
-
-        sgd = self.config.sgd
-        groups = network.head.parameter_groups(list(network.backbone.parameters()), sgd.lr, sgd.new_layer_factor)
-        descend(groups, sgd, self.config.iterations, loss_of)
+            typical = self.pool(network.backbone(crops))
+        own = own_fc(self._backbone, self.levels, self._widths)
+        network.head.start(typical, {"classes": 0.01}, generator, own)  # fc8: Gaussian, deviation 0.01 [SPP 4.1]
 
     def save(self, path: Path) -> None:
-        """Write all that was learnt to one safetensors file."""
-        write_model(self.network, path)
+        """Write all that was learnt to one safetensors file, in float32."""
+        if self._network is None:
+            raise RuntimeError("save comes after fit or restore")
+        write_model(self._network, path)
 
     def restore(self, path: Path) -> None:
         """Read what `save` wrote."""
-        read_model(self._build(), path)
-        self.network.eval()
+        network = self._build()
+        read_model(network, path)
+        self._deploy(network)
+
+    def _build(self) -> _Network:
+        pooled = self.geometry.channels * sum(level**2 for level in self.levels)
+        head = Head(pooled, self._widths, {"classes": self.n_classes + 1})
+        posthoc = PostHoc(self.n_classes, self._widths[1], pooled)
+        network = _Network(self._backbone.copy(), head, posthoc, self.n_classes).to(self.device)
+        network.backbone.to(memory_format=torch.channels_last)
+        self._chunks  # noqa: B018 - chosen here and not in the first image, whose time may be taken
+        return network
+
+    def _deploy(self, network: _Network) -> None:
+        """Derive what detects from what was learnt."""
+        bf16 = self.config.bf16
+        backbone, head = detecting_copy(network.backbone, bf16), detecting_copy(network.head, bf16)
+        self._network = network
+        self._detecting = _Network(backbone, head, network.posthoc, self.n_classes)
+        self._detecting.shown = network.shown
+
+
+class _Finetuning:
+    """One fit of the network to mini-batches of warped proposals."""
+
+    def __init__(
+        self,
+        detector: RCNN,
+        network: _Network,
+        examples: Sequence[Example],
+        regions: Sequence[Regions],
+        generator: torch.Generator,
+    ) -> None:
+        self._detector, self._network, self._examples, self._regions = detector, network, examples, regions
+        self._streams = Streams(generator)
+        self._draws = RegionDraws(regions, detector.config.sampling, self._streams)
+        network.shown[torch.cat([item.labels for item in regions]).to(detector.device) - 1] = True
+        detector.start(network, self._batch(self._draws[0])[0], generator)
+
+    def run(self, checkpoint: Checkpoint) -> None:
+        """Train on from where the checkpoint stands, or from the start."""
+        config, head = self._detector.config, self._network.head
+        sgd = config.sgd if head.pretrained else config.sgd_random_fc
+        of_each = groups(sgd, new=head.new, pretrained=[*head.pretrained, *self._network.backbone.parameters()])
+        descend(of_each, sgd, config.iterations, self._loss, checkpoint)
+
+    def _loss(self, iteration: int) -> torch.Tensor:
+        crops, labels = self._batch(self._draws[iteration])
+        pooled = self._detector.pool(self._network.backbone(crops))
+        dropped_by = self._streams.on(self._detector.device, iteration, _DROPOUT)
+        return functional.cross_entropy(self._network.head(pooled, dropped_by)["classes"], labels)
+
+    def _batch(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crops (B, 3, S, S) and labels (B,) of a mini-batch, those of one image after another."""
+        detector, device = self._detector, self._detector.device
+        images = {index: self._examples[index].image for index in draw.image.unique().tolist()}
+        picked = list(zip(draw.image.tolist(), draw.region.tolist(), strict=True))
+        boxes = torch.stack([self._regions[index].boxes[region] for index, region in picked])
+        height, width = torch.tensor([images[index].shape[1:] for index, _ in picked]).unbind(1)
+        places = detector.sources(boxes, height, width)
+        # A crop is mirrored by looking at its columns from the right.
+        places[:, 0] = torch.where(draw.flipped[:, None], places[:, 0].flip(1), places[:, 0])
+        crops, order = [], []
+        for index, image in images.items():
+            mine = (draw.image == index).nonzero().squeeze(1)
+            part, moved = cut_out(image, places[mine])
+            crops.append(sample(detector.convention.apply(part.to(device)), moved.to(device)))
+            order.append(mine)
+        together = torch.cat(crops).contiguous(memory_format=torch.channels_last)
+        return together, draw.label[torch.cat(order)].to(device)
 
 
 METHOD = RCNN

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.parts.crops import warp
+from detectors.parts.crops import cut_out, sample, sources, warp
 
 _TOLERANCE = 0.02
 """Of a range of 256: float32 sampling coordinates here, OpenCV's own coefficients there."""
@@ -124,3 +124,55 @@ def test_context_must_leave_room() -> None:
     """A context of half the crop is refused."""
     with pytest.raises(ValueError, match="context_px"):
         warp(torch.zeros(3, 8, 9), torch.zeros(0, 4), size_px=16, context_px=8)
+
+
+def _boxes_anywhere(height: int, width: int, count: int) -> torch.Tensor:
+    rng = np.random.default_rng(height + width)
+    x = np.sort(rng.integers(0, width + 1, (count, 2)), axis=1)
+    y = np.sort(rng.integers(0, height + 1, (count, 2)), axis=1)
+    return torch.from_numpy(np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1).astype(np.float32))
+
+
+def test_crops_lie_channels_last() -> None:
+    """A convolution takes them as they are."""
+    crops = warp(torch.zeros(3, 30, 40), _boxes_anywhere(30, 40, 5), size_px=17, context_px=2)
+    assert crops.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_places_of_several_images_at_once() -> None:
+    """Boxes of images of different sizes look where each looks by itself, to the bit."""
+    sizes = [(40, 50), (20, 90), (300, 7)]
+    apart = [_boxes_anywhere(height, width, 6) for height, width in sizes]
+    each = torch.tensor([size for size in sizes for _ in range(6)])
+    together = sources(torch.cat(apart), each[:, 0], each[:, 1], size_px=31, context_px=4)
+    alone = [
+        sources(boxes, height, width, size_px=31, context_px=4)
+        for boxes, (height, width) in zip(apart, sizes, strict=True)
+    ]
+    assert torch.equal(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 50), (1, 30), (200, 3)])
+def test_a_part_of_the_image_is_enough(height: int, width: int) -> None:
+    """Crops from the part that they look at are those from the whole image."""
+    image = torch.from_numpy(_image(height, width)).permute(2, 0, 1)
+    for box in _boxes_anywhere(height, width, 40):
+        places = sources(box[None], height, width, size_px=27, context_px=3)
+        part, moved = cut_out(image, places)
+        assert part.numel() <= image.numel()
+        torch.testing.assert_close(sample(part, moved), sample(image, places), rtol=0, atol=_TOLERANCE)
+
+
+def test_a_small_box_needs_little_of_the_image() -> None:
+    """Ten pixels and their context of a large image: a part of twenty or so a side."""
+    image = torch.zeros(3, 1000, 1000)
+    places = sources(torch.tensor([[500.0, 600.0, 510.0, 610.0]]), 1000, 1000, size_px=227, context_px=16)
+    assert max(cut_out(image, places)[0].shape[1:]) <= 14
+
+
+def test_nothing_to_look_at() -> None:
+    """Places that all lie outside give a crop of zeros."""
+    places = sources(torch.tensor([[50.0, 40.0, 50.0, 40.0]]), 40, 50, size_px=20, context_px=0)
+    assert not (places >= 0).all()
+    part, moved = cut_out(torch.ones(3, 40, 50), torch.full_like(places, places.min()))
+    assert (sample(part, moved) == 0).all()
