@@ -1,7 +1,8 @@
 """From scored boxes to detections: threshold, best of each class, non-maximum suppression, best of the image.
 
-One order for all methods (`detectors.contract.Policy`), so that none is paid for a looser one. Letters: P boxes, K
-classes, D candidates.
+One order for all methods (`detectors.contract.Policy`), so that none is paid for a looser one. All sizes are known
+beforehand, so that a device is waited for only inside NMS itself and for the one copy to the host: what does not pass
+is marked, not removed. Letters: P boxes, K classes, M candidates of a class, D detections.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from detectors.contract import Detections, Policy
 
 __all__ = ["decide"]
 
+_RANK_BITS = 32
+_NOTHING = -(2**63)
+"""Key of what is no candidate, below that of every score."""
+
 
 def decide(boxes: torch.Tensor, scores: torch.Tensor, policy: Policy) -> Detections:
     """Turn scores (P, K) of boxes (P, 4), or of one box per class (P, K, 4), into detections on the CPU.
@@ -23,49 +28,101 @@ def decide(boxes: torch.Tensor, scores: torch.Tensor, policy: Policy) -> Detecti
     Scores that are not finite are never detected. Of equal scores the box that comes first wins, then the lower class.
     """
     scores = scores.float()
-    box, label = _candidates(scores, policy).nonzero(as_tuple=True)
-    score = scores[box, label]
-    # Candidates lie box by box and class by class, and a stable sort leaves ties so.
-    score, order = score.sort(descending=True, stable=True)
-    box, label = box[order], label[order]
-    corners = (boxes[box] if boxes.ndim == 2 else boxes[box, label]).float()
-    kept = _suppress(corners, score, label, policy.iou)
+    keys = _best(_keys(scores, policy), policy.per_class_before)
+    if keys.numel() == 0:
+        return Detections.none()
+    place = _place(keys, scores)
+    kept = _suppress(_corners(boxes, place, scores).double(), keys, policy.iou)
     if policy.per_class_after is not None:
-        kept = kept[_rank_in_class(label[kept], scores.shape[1]) < policy.per_class_after]
-    kept = kept[: policy.per_image]
-    return Detections(corners[kept].cpu(), score[kept].cpu(), label[kept].cpu() + 1)
+        kept &= kept.cumsum(1) <= policy.per_class_after
+    keys = keys.masked_fill(~kept, _NOTHING).flatten()[None]
+    keys = _best(keys, policy.per_image)[0]
+    place = _place(keys, scores)
+    score = scores.flatten()[place].masked_fill(keys == _NOTHING, -math.inf)
+    label = place % scores.shape[1] + 1
+    found = torch.cat([_corners(boxes, place, scores), score[:, None], label[:, None].float()], dim=1).cpu()
+    found = found[: int((found[:, 4] > -math.inf).sum())]
+    return Detections(found[:, :4].contiguous(), found[:, 4].contiguous(), found[:, 5].long())
 
 
-def _candidates(scores: torch.Tensor, policy: Policy) -> torch.Tensor:
-    """Which scores go into the suppression, bool (P, K)."""
-    passed = scores.isfinite()
-    if policy.min_score is not None:
-        passed &= scores > policy.min_score
-    if policy.per_class_before is None or policy.per_class_before >= len(scores):
-        return passed
-    order = scores.masked_fill(~passed, -math.inf).argsort(dim=0, descending=True, stable=True)
-    best = torch.zeros_like(passed).scatter_(0, order[: policy.per_class_before], True)
-    return passed & best
+def _keys(scores: torch.Tensor, policy: Policy) -> torch.Tensor:
+    """One whole number for each score that may be detected, int64 (K, P): a larger one is taken first.
 
-
-def _suppress(corners: torch.Tensor, score: torch.Tensor, label: torch.Tensor, iou: float) -> torch.Tensor:
-    """Indices of the boxes that overlap no better kept box of their class by more than `iou`, in falling order.
-
-    All classes in one call: each is moved to a place of its own, where it cannot meet another. In float64, because a
-    float32 box loses bits by such a move and its IoU changes; there the move is exact for coordinates of a pixel's
-    2^-20 part or coarser. The threshold is the next float32, because that is what torchvision keeps of it on CUDA.
+    The score stands in the upper half, its bits turned so that whole numbers order them as the floats are ordered; in
+    the lower half stands the place in `scores`, counted from the end. No two are equal, so that any way of sorting
+    gives the same order, and the best hundred can be had without sorting all.
     """
-    if len(corners) == 0:
-        return label
-    corners = corners.double()
-    extent = corners.max().ceil() - corners.min().floor() + 1
+    by_class = (scores + 0.0).T.contiguous()  # -0 becomes 0, which it equals
+    lowest = -math.inf if policy.min_score is None else policy.min_score
+    passed = (by_class > lowest).logical_and_(by_class < math.inf)  # a NaN is neither
+    bits = by_class.view(torch.int32)
+    rising = (bits >> 31).bitwise_and_(0x7FFFFFFF).bitwise_xor_(bits)
+    from_end = torch.arange(scores.numel() - 1, -1, -1, device=scores.device).view(scores.shape).T
+    return torch.where(passed, rising.long().bitwise_left_shift_(_RANK_BITS).add_(from_end), _NOTHING)
+
+
+def _place(keys: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Where in the flattened `scores` each key comes from; for `_NOTHING` somewhere."""
+    place: torch.Tensor = scores.numel() - 1 - (keys & (2**_RANK_BITS - 1))
+    return place
+
+
+def _best(keys: torch.Tensor, limit: int | None) -> torch.Tensor:
+    """The `limit` greatest keys of each row, falling. On a CPU, where counting waits for nothing, without the columns
+    that hold no candidate at all.
+    """
+    count = keys.shape[1] if limit is None else min(limit, keys.shape[1])
+    if keys.numel() and keys.device.type == "cpu":
+        count = min(count, int((keys != _NOTHING).sum(1).max()))
+    return keys.topk(count, dim=1).values
+
+
+def _corners(boxes: torch.Tensor, place: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """The boxes that belong to these places, float32 (..., 4)."""
+    if boxes.ndim == 2:
+        return boxes[place // scores.shape[1]].float()
+    return boxes.reshape(-1, 4)[place].float()
+
+
+def _suppress(corners: torch.Tensor, keys: torch.Tensor, iou: float) -> torch.Tensor:
+    """Which candidates (K, M) overlap no better kept one of their class by more than `iou`, bool (K, M).
+
+    In float64, because a float32 box loses bits when `_all_at_once` moves it. The threshold is the next float32,
+    because that is what torchvision keeps of it on CUDA.
+    """
     threshold = np.float32(iou)
     if float(threshold) < iou:
         threshold = np.nextafter(threshold, np.float32(np.inf))
-    kept: torch.Tensor = ops.nms(corners + (label * extent)[:, None], score.double(), float(threshold))
+    suppress = _class_by_class if corners.device.type == "cpu" else _all_at_once
+    return suppress(corners, keys, float(threshold))
+
+
+def _class_by_class(corners: torch.Tensor, keys: torch.Tensor, threshold: float) -> torch.Tensor:
+    """One NMS a class: a CPU compares every pair that it is given, and so not those of two classes."""
+    kept = keys != _NOTHING
+    falling = torch.arange(keys.shape[1], 0, -1, dtype=corners.dtype)
+    for k, count in enumerate(kept.sum(1).tolist()):
+        if count > 1:
+            kept[k].zero_().index_fill_(0, ops.nms(corners[k, :count], falling[:count], threshold), True)
     return kept
 
 
-def _rank_in_class(label: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """How many of the same class stand before each element, int64 (D,)."""
-    return torch.nn.functional.one_hot(label, n_classes).cumsum(0).gather(1, label[:, None])[:, 0] - 1
+def _all_at_once(corners: torch.Tensor, keys: torch.Tensor, threshold: float) -> torch.Tensor:
+    """One NMS for all classes: each is moved to a place of its own, where it cannot meet another.
+
+    The move is exact for coordinates of a pixel's 2^-20 part or coarser. What is no candidate goes to one place, where
+    the first of it suppresses the rest, which spares comparing them.
+    """
+    n_classes, count = keys.shape
+    real = keys != _NOTHING
+    corners = torch.where(real[:, :, None], corners, 0)
+    seen = corners.nan_to_num(0, 0, 0)
+    low = seen.amin().floor()
+    extent = seen.amax().ceil() - low + 1
+    home = torch.arange(n_classes, dtype=corners.dtype, device=corners.device)[:, None, None] * extent
+    apart = torch.where(real[:, :, None], corners + home, low + n_classes * extent)
+    apart[:, :, 2:] += ~real[:, :, None]  # a box of one pixel, where there was none
+    falling = torch.arange(count, 0, -1, dtype=corners.dtype, device=corners.device) * real
+    kept = torch.zeros_like(real).flatten()
+    kept.index_fill_(0, ops.nms(apart.view(-1, 4), falling.flatten(), threshold), True)
+    return kept.view_as(real) & real

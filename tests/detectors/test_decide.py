@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.contract import SHARED_POLICY, Policy
+from detectors.contract import SHARED_POLICY, Detections, Policy
+from detectors.parts import decide as module
 from detectors.parts.decide import decide
 
 Row = tuple[float, int, int]  # score, box, class
@@ -110,3 +113,94 @@ def test_far_classes_suppress_exactly_as_the_first(n_classes: int) -> None:
     repeated = decide(boxes, scores.expand(-1, n_classes), policy)
     for k in range(n_classes):
         assert torch.equal(repeated.boxes[repeated.labels == k + 1], alone.boxes)
+
+
+def _literal(boxes: np.ndarray, scores: np.ndarray, policy: Policy) -> tuple[list[list[float]], list[float], list[int]]:
+    """Class by class in NumPy: boxes (P, K, 4), scores (P, K) to corners, scores and labels, falling."""
+    rows = []
+    for k in range(scores.shape[1]):
+        ok = np.isfinite(scores[:, k])
+        if policy.min_score is not None:
+            ok &= scores[:, k] > policy.min_score
+        order = np.flatnonzero(ok)[np.argsort(-scores[ok, k], kind="stable")][: policy.per_class_before]
+        kept: list[int] = []
+        for p in order:
+            x1, y1, x2, y2 = boxes[p, k].astype(np.float64)
+            overlaps = False
+            for q in kept:
+                a1, b1, a2, b2 = boxes[q, k].astype(np.float64)
+                shared = max(min(x2, a2) - max(x1, a1), 0) * max(min(y2, b2) - max(y1, b1), 0)
+                union = (x2 - x1) * (y2 - y1) + (a2 - a1) * (b2 - b1) - shared
+                overlaps |= bool(shared / union > policy.iou) if union > 0 else False
+            if not overlaps:
+                kept.append(int(p))
+        rows += [(-scores[p, k], p, k) for p in kept[: policy.per_class_after]]
+    rows = sorted(rows)[: policy.per_image]
+    return [boxes[p, k].tolist() for _, p, k in rows], [-float(s) for s, _, _ in rows], [k + 1 for _, _, k in rows]
+
+
+def _random(rng: np.random.Generator, count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    low = rng.uniform(-30, 400, (count, classes, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0, 150, (count, classes, 2))], axis=2)
+    return boxes.astype(np.float32), rng.standard_normal((count, classes)).astype(np.float32)
+
+
+def _hard(rng: np.random.Generator, count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Few different scores, of both zeros, both infinities and NaN; boxes that repeat, have no area or are NaN."""
+    low = rng.integers(0, 3, (count, classes, 2)) * 8
+    boxes = np.concatenate([low, low + rng.integers(0, 3, (count, classes, 2)) * 8], axis=2).astype(np.float32)
+    boxes[rng.random((count, classes)) < 0.02] = np.nan
+    values = [-0.0, 0.0, 1e-45, -1e-45, 0.5, 0.5, -2.0, 3e38, -3e38, np.nan, np.inf, -np.inf]
+    return boxes, rng.choice(np.array(values, np.float32), (count, classes))
+
+
+Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
+_ALL_POLICIES = [
+    SHARED_POLICY,
+    Policy(min_score=0.0),
+    Policy(min_score=-1.5, per_class_before=None, per_class_after=9, per_image=None),
+    Policy(min_score=99.0, per_class_before=None, per_class_after=1, per_image=None),
+    Policy(per_class_before=7, iou=0.0, per_class_after=3, per_image=11),
+    Policy(per_class_before=None, iou=1.0, per_image=None),
+    Policy(per_class_before=0),
+    Policy(per_image=0),
+]
+
+
+def _rows(found: Detections) -> tuple[list[list[float]], list[float], list[int]]:
+    return found.boxes.tolist(), found.scores.tolist(), found.labels.tolist()
+
+
+@pytest.mark.parametrize("suppress", ["_class_by_class", "_all_at_once"])
+@pytest.mark.parametrize("policy", _ALL_POLICIES)
+@pytest.mark.parametrize("draw", [_random, _hard])
+def test_equals_a_literal_loop(monkeypatch: pytest.MonkeyPatch, suppress: str, policy: Policy, draw: Draw) -> None:
+    """The way of a CPU and that of an accelerator both give what a loop over classes and boxes gives, tie by tie."""
+    for name in ("_class_by_class", "_all_at_once"):
+        monkeypatch.setattr(module, name, getattr(module, suppress))
+    for count, classes in [(1, 1), (40, 1), (1, 6), (120, 4)]:
+        boxes, scores = draw(np.random.default_rng(count), count, classes)
+        for shared in (False, True):
+            used = np.repeat(boxes[:, :1], classes, axis=1) if shared else boxes
+            given_boxes = torch.from_numpy(boxes[:, 0] if shared else boxes)
+            found = decide(given_boxes, torch.from_numpy(scores), policy)
+            expected = _literal(used, scores, policy)
+            np.testing.assert_equal(_rows(found), expected)
+
+
+def test_inputs_stay_as_they_were() -> None:
+    """One class or one box, where a transposed tensor is the tensor itself, are not written to either."""
+    for shape in [(5, 1), (1, 5), (3, 4)]:
+        scores, boxes = torch.full(shape, -0.0), torch.tensor([0.0, 0.0, 9.0, 9.0]).expand(shape[0], 4)
+        decide(boxes, scores, SHARED_POLICY)
+        assert torch.signbit(scores).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("policy", _ALL_POLICIES)
+@pytest.mark.parametrize("draw", [_random, _hard])
+def test_cuda_gives_the_same(policy: Policy, draw: Draw) -> None:
+    """Detections do not depend on the device."""
+    boxes, scores = (torch.from_numpy(array) for array in draw(np.random.default_rng(3), 500, 20))
+    np.testing.assert_equal(_rows(decide(boxes.cuda(), scores.cuda(), policy)), _rows(decide(boxes, scores, policy)))
