@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from detectors.plugins import Plugin, PluginError, find, missing, not_callable
+
 __all__ = ["Dataset", "DatasetError", "First", "Truth", "open_dataset"]
 
 
@@ -32,7 +34,7 @@ class Truth:
 
 
 class Dataset(Protocol):
-    """One split of one data set."""
+    """One split of one data set. Picklable, since it travels to the processes that make boxes."""
 
     @property
     def name(self) -> str:
@@ -59,14 +61,21 @@ class Dataset(Protocol):
 
 _SHAPES_IMAGES = {"training": 300, "testing": 60}
 """So many scenes keep the default comparison within minutes on two cores."""
+_BUILT_IN = frozenset({"shapes", "voc"})
 
 
 def open_dataset(spec: str, split: str, *, length: int | None, training: bool) -> Dataset:
-    """Open ``shapes`` or ``voc:DIR``; `length` takes the first images of the split, None all of them.
+    """Open ``shapes``, ``voc:DIR`` or a plug-in; `length` takes the first images of the split, None all of them.
+
+    A plug-in is an entry point of the group ``harness.datasets``, opened by ``NAME`` or ``NAME:ARG``. It stands for a
+    callable ``(arg, split, *, length, training)`` that returns a `Dataset`: `arg` is what follows the colon, or ``""``;
+    `length` may be left alone, as images beyond it are cut off here; None is all images, or as many as a data set
+    without end finds fit for `training` or for testing. It raises DatasetError for a wrong `arg` or `split`.
 
     Raises:
-        DatasetError: no such data set, split, or fewer images than asked for.
+        DatasetError: no such data set, split, fewer images than asked for, or a plug-in that cannot be used.
     """
+    plugins = find("harness.datasets", _BUILT_IN)
     kind, _, where = spec.partition(":")
     if kind == "shapes" and not where:
         from harness.datasets.shapes import Shapes
@@ -76,7 +85,21 @@ def open_dataset(spec: str, split: str, *, length: int | None, training: bool) -
         from harness.datasets.voc import Voc
 
         return First.of(Voc(where, split), length)
-    raise DatasetError(f"no data set {spec!r}; there are shapes and voc:DIR")
+    if kind in plugins:
+        return First.of(_plugged_in(plugins[kind], where, split, length=length, training=training), length)
+    others = f"; plug-ins: {', '.join(plugins)}" if plugins else ""
+    raise DatasetError(f"no data set {spec!r}; there are shapes and voc:DIR{others}")
+
+
+def _plugged_in(plugin: Plugin, arg: str, split: str, *, length: int | None, training: bool) -> Dataset:
+    try:
+        opened: Dataset = plugin.load(not_callable)(arg, split, length=length, training=training)
+    except PluginError as error:
+        raise DatasetError(str(error)) from error
+    absent = missing(opened, Dataset)
+    if absent:
+        raise DatasetError(f"{plugin} gives no data set: {absent}")
+    return opened
 
 
 @dataclass(frozen=True, slots=True)

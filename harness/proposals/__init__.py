@@ -15,6 +15,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from detectors.plugins import Plugin, PluginError, find, missing, not_callable
+
 __all__ = ["ProposalError", "ProposalSet", "ProposalSource", "source"]
 
 
@@ -27,7 +29,10 @@ class ProposalSource(Protocol):
 
     @property
     def settings(self) -> Mapping[str, str | int | float]:
-        """All that decides the boxes besides the image, versions of libraries included; ``name`` is among it."""
+        """All that decides the boxes besides the image, versions of libraries included; ``name`` is among it.
+
+        Boxes are kept on disk under these settings: boxes made otherwise need other settings.
+        """
 
     def propose(self, image_id: str, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Boxes of one RGB (H, W, 3) image: (P, 4) px, half-open, inside the image, best first. P may be 0."""
@@ -67,23 +72,45 @@ class ProposalSet:
 
 
 def source(spec: str, ids: Iterable[str] = (), *, seed: int = 0) -> ProposalSource:
-    """The source that the command line names: ``selective-search``, ``selective-search:quality``, a file or a folder.
+    """The source that the command line names: ``selective-search[:quality]``, a plug-in, a file or a folder.
+
+    A plug-in is an entry point of the group ``harness.proposals``, named by ``NAME`` or ``NAME:ARG``. It stands for a
+    callable ``(arg, *, seed)`` that returns a `ProposalSource`; `arg` is what follows the colon, or ``""``, and
+    ProposalError is raised for a wrong one. A file of the same name is reached as ``./NAME``.
 
     `ids` are the images that will be asked for; a file without one of them is refused here, before any slow work.
 
     Raises:
-        ProposalError: nothing of that name, or a file that cannot be read or lacks an image.
+        ProposalError: nothing of that name, a plug-in that cannot be used, or a file that cannot be read or lacks an
+            image.
     """
+    plugins = find("harness.proposals", frozenset({"selective-search"}))
     if spec in ("selective-search", "selective-search:fast", "selective-search:quality"):
         from harness.proposals.selective_search import SelectiveSearch
 
         return SelectiveSearch(mode="quality" if spec.endswith(":quality") else "fast", seed=seed)
+    kind, _, arg = spec.partition(":")
+    if kind in plugins:
+        return _plugged_in(plugins[kind], arg, seed)
     path = Path(spec)
     if not path.exists():
         raise ProposalError(
-            f"no proposals {spec!r}: expected selective-search, selective-search:quality, "
+            f"no proposals {spec!r}: expected {', '.join(['selective-search', 'selective-search:quality', *plugins])}, "
             "a .npz, .json or .mat file, or a folder of <image id>_boxes.mat"
         )
     from harness.proposals.precomputed import Precomputed
 
     return Precomputed(path, ids)
+
+
+def _plugged_in(plugin: Plugin, arg: str, seed: int) -> ProposalSource:
+    try:
+        made: ProposalSource = plugin.load(not_callable)(arg, seed=seed)
+    except PluginError as error:
+        raise ProposalError(str(error)) from error
+    wrong = missing(made, ProposalSource)
+    if wrong is None and "name" not in made.settings:
+        wrong = "its settings have no 'name'"
+    if wrong is not None:
+        raise ProposalError(f"{plugin} gives no source of boxes: {wrong}")
+    return made

@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 import detectors
-import detectors.rcnn
 from detectors import fast, rcnn, spp
 from detectors.contract import Detector, Example
+from detectors.parts import chunks
 from detectors.parts.backbones import Backbone
+from detectors.parts.mining import HardNegativeMiner
 from detectors.parts.pooling import map_windows, roi_pool, spatial_pyramid_pool
-from detectors.parts.svm import HardNegativeMiner, SvmSettings
+from detectors.parts.svm import SvmSettings
 
 Make = Callable[..., Detector]
 Scenes = tuple[Example, ...]
@@ -39,8 +40,10 @@ def _fitted_tensors(detector: Detector, scenes: Scenes, workdir: Path) -> dict[s
 
 def test_pyramid_6_3_2_1_has_50_bins() -> None:
     """Levels 6, 3, 2 and 1 give 36 + 9 + 4 + 1 bins, 12,800 features of 256 channels [SPP 4.1]."""
-    assert _SPP.levels == (6, 3, 2, 1)
-    pooled = spatial_pyramid_pool(torch.rand(1, 256, 13, 13), torch.tensor([[0, 0, 12, 12]]), _SPP.levels)
+    backbone = detectors.load_backbone("squeezenet1_1", "random", generator=torch.Generator().manual_seed(0))
+    levels = spp.SPP(20, _SPP, backbone, torch.device("cpu")).levels
+    assert levels == (6, 3, 2, 1)
+    pooled = spatial_pyramid_pool(torch.rand(1, 256, 13, 13), torch.tensor([[0, 0, 12, 12]]), levels)
     assert pooled.shape == (1, 12_800)
 
 
@@ -48,9 +51,18 @@ def test_published_iterations() -> None:
     """R-CNN's released model is of iteration 70k, SPP-net takes 250k + 50k, Fast R-CNN 30k + 10k mini-batches."""
     assert _RCNN.iterations == 70_000
     assert _SPP.iterations == 300_000
-    assert round(_SPP.iterations * _SPP.sgd.lr_drop_at) == 250_000
+    assert [round(_SPP.iterations * share) for share in _SPP.sgd.lr_drops_at] == [250_000]
     assert _FAST.iterations == 40_000
-    assert round(_FAST.iterations * _FAST.sgd.lr_drop_at) == 30_000
+    assert [round(_FAST.iterations * share) for share in _FAST.sgd.lr_drops_at] == [30_000]
+    assert [round(_RCNN.iterations * share) for share in _RCNN.sgd.lr_drops_at] == [20_000, 40_000, 60_000]
+
+
+def test_published_rates() -> None:
+    """Pretrained layers learn at 0.001 in R-CNN and Fast R-CNN, fc8 of R-CNN at ten times that, and all fc layers of
+    SPP-net at 0.0001 [RCNN 2.3, FRCN 2.3, SPP 4.1]."""
+    assert (_RCNN.sgd.lr, _RCNN.sgd.new_layer_factor) == (1e-3, 10)
+    assert (_FAST.sgd.lr, _FAST.sgd.new_layer_factor) == (1e-3, 1)
+    assert (_SPP.sgd.lr, _SPP.sgd.new_layer_factor) == (1e-4, 1)
 
 
 @every_config
@@ -86,35 +98,31 @@ def test_fast_takes_two_images_of_64_regions() -> None:
 
 def test_image_sizes() -> None:
     """SPP-net's single scale is 688 px, Fast R-CNN's 600 px with the long side up to 1,000 [SPP 4.1, FRCN 5.2]."""
-    assert _SPP.short_side_px == 688
-    assert (_FAST.short_side_px, _FAST.long_side_cap_px) == (600, 1000)
+    assert _SPP.scales_px == (688,)
+    assert (_FAST.scales_px, _FAST.long_side_cap_px) == ((600,), 1000)
 
 
-@pytest.mark.parametrize(("name", "crop_px", "context_px"), [("squeezenet1_0", 227, 16), ("squeezenet1_1", 224, 16)])
-def test_rcnn_context_is_16_px_of_227(
-    name: str, crop_px: int, context_px: int, scenes: Scenes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_five_scales() -> None:
+    """480, 576, 688, 864 and 1,200 px, for Fast R-CNN up to 2,000; SPP-net's released code has 874 [SPP 4.1]."""
+    assert detectors.load("spp:5").config.scales_px == (480, 576, 688, 864, 1200)
+    assert detectors.load("spp:5-code").config.scales_px == (480, 576, 688, 874, 1200)
+    fast_5 = detectors.load("fast:5").config
+    assert (fast_5.scales_px, fast_5.long_side_cap_px) == ((480, 576, 688, 864, 1200), 2000)
+
+
+@pytest.mark.parametrize(
+    ("name", "crop_px", "context_px"), [("caffenet", 227, 16), ("squeezenet1_1", 224, 16), ("mini", 64, 5)]
+)
+def test_rcnn_context_is_16_px_of_227(name: str, crop_px: int, context_px: int) -> None:
     """A crop of 227 px shows 16 px of context on each side; other crops as much in proportion [RCNN App. A]."""
-    asked: list[tuple[int, int]] = []
-
-    class Seen(Exception):
-        pass
-
-    def warp(pixels: torch.Tensor, boxes: torch.Tensor, *, size_px: int, context_px: int) -> torch.Tensor:
-        asked.append((size_px, context_px))
-        raise Seen
-
-    monkeypatch.setattr(detectors.rcnn, "warp", warp)
     backbone = detectors.load_backbone(name, "random", generator=torch.Generator().manual_seed(0))
-    detector = rcnn.RCNN(8, replace(_RCNN, iterations=1, fc_width=4), backbone, torch.device("cpu"))
-    with pytest.raises(Seen):
-        detector.fit(scenes, generator=torch.Generator().manual_seed(0), workdir=Path())
-    assert asked == [(crop_px, context_px)]
+    detector = rcnn.RCNN(8, _RCNN, backbone, torch.device("cpu"))
+    assert (detector.geometry.crop_px, detector.context_px) == (crop_px, context_px)
 
 
 def test_rcnn_sends_256_crops_at_a_time() -> None:
     """The released network takes batches of 256 (rcnn_create_model.m)."""
-    assert _RCNN.chunk == 256
+    assert chunks.PUBLISHED == 256
 
 
 def test_rcnn_ridge_lambda_1000_iou_0_6() -> None:
@@ -160,8 +168,8 @@ def test_fast_targets_are_normalised_then_folded_back(small: Make, scenes: Scene
     With a learning rate of 0 the layer stays N(0, 0.001) with bias 0 until both statistics are folded into it, so its
     bias is then the mean target of the class and its weights are spread by 0.001 deviations [FRCN 2.3].
     """
-    settings = replace(_FAST.sgd, lr=0.0)
-    tensors = _fitted_tensors(small("fast", sgd=settings, fc_width=512), scenes, tmp_path)
+    settings = replace(_FAST.sgd_random_fc, lr=0.0)
+    tensors = _fitted_tensors(small("fast", sgd_random_fc=settings, fc_width=512), scenes, tmp_path)
     weight, bias = tensors["head.outputs.boxes.weight"].view(8, 4, -1), tensors["head.outputs.boxes.bias"].view(8, 4)
     compared = 0
     for label in range(1, 9):
@@ -228,7 +236,7 @@ def test_only_fc_layers_of_spp_change_in_fine_tuning(
     conv = _conv(tensors)
     assert set(conv) == {f"backbone.{key}" for key in before}
     assert all(torch.equal(value, before[key.removeprefix("backbone.")]) for key, value in conv.items())
-    started = _fitted_tensors(small("spp", sgd=replace(_SPP.sgd, lr=0.0)), scenes, tmp_path)
+    started = _fitted_tensors(small("spp", sgd_random_fc=replace(_SPP.sgd, lr=0.0)), scenes, tmp_path)
     for layer in ("fc6", "fc7", "outputs.classes"):
         assert not torch.equal(tensors[f"head.{layer}.weight"], started[f"head.{layer}.weight"])
 

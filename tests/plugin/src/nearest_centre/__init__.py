@@ -1,0 +1,1 @@
+"""What another distribution can offer to the harness: one method, one data set, one source of boxes."""
