@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.tables import Summary, methods
 
-__all__ = ["base_names", "device", "on_gpu", "plan", "verdict"]
+__all__ = ["base_names", "device", "on_gpu", "plan", "precision", "untrained", "verdict"]
 
 
 def plan(summary: Summary) -> Mapping[str, Any]:
@@ -16,8 +16,8 @@ def plan(summary: Summary) -> Mapping[str, Any]:
 
 
 def base_names(summary: Summary) -> list[str]:
-    """The run's methods without their variants: ``spp:5`` is ``spp``."""
-    return [name.partition(":")[0] for name in methods(summary)]
+    """The run's methods without their variants: ``spp:5`` is ``spp``, ``spp:5+rcnn`` is ``spp+rcnn``."""
+    return ["+".join(part.partition(":")[0] for part in name.split("+")) for name in methods(summary)]
 
 
 def on_gpu(summary: Summary) -> bool:
@@ -32,6 +32,18 @@ def device(summary: Summary) -> str:
     if on_gpu(summary):
         return f"GPU ({machine.get('gpu') or 'not named'})"
     return f"CPU ({machine.get('cpu') or 'not named'}, {machine.get('threads', '?')} threads)"
+
+
+def precision(summary: Summary) -> str:
+    """Such as ``, bf16``, to stand behind the device; nothing for float32."""
+    name = plan(summary).get("precision") or "fp32"
+    return "" if name == "fp32" else f", {name}"
+
+
+def untrained(summary: Summary) -> bool:
+    """Whether nothing was trained."""
+    trained = [result.get("trained") for result in methods(summary).values() if result.get("status") == "ok"]
+    return bool(trained) and not any(one is not False for one in trained)
 
 
 def verdict(summary: Summary) -> tuple[str, list[str]]:

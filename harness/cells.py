@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from harness.tables import Estimate, MethodRow
+from harness.tables import Estimate, MethodRow, Summary, methods
 
-__all__ = ["Mark", "Notes", "escaped", "headline_cells", "in_brackets", "plus_minus", "rounded", "status", "table"]
+__all__ = [
+    "Mark",
+    "Notes",
+    "by_method",
+    "escaped",
+    "headline_cells",
+    "in_brackets",
+    "plus_minus",
+    "rounded",
+    "status",
+    "table",
+]
 
 Mark = Callable[[str], str]
 """Turns the reason of a missing number into the mark that stands behind its dash."""
@@ -50,7 +61,7 @@ def rounded(number: float, decimals: int) -> str:
 def in_brackets(estimate: Estimate, mark: Mark, unit: str = "", *, interval: bool = False) -> str:
     """Such as ``45.6× [44.4, 46.7]``, the interval's ends where `interval` and known."""
     if estimate.value is None:
-        return "–" + mark(estimate.reason or "not recorded")
+        return estimate.missing + mark(estimate.reason or "not recorded")
     text = rounded(estimate.value, estimate.decimals) + unit
     if interval and estimate.low is not None and estimate.high is not None:
         text += f" [{rounded(estimate.low, estimate.decimals)}, {rounded(estimate.high, estimate.decimals)}]"
@@ -93,3 +104,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: Collectio
 
     align = ["left" if index in words else "right" for index in range(len(header))]
     return tabulate(list(rows), headers=list(header), tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def by_method(summary: Summary, first: str, rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """A Markdown table with a column for each method; `first` is the head of the column of names."""
+    header = (first, *map(escaped, methods(summary)))
+    return table(header, [(escaped(name), *cells) for name, cells in rows])

@@ -82,6 +82,7 @@ def compare(
     repeats: options.Repeats = None,
     policy: options.PolicyName = None,
     device: options.Device = None,
+    precision: options.Precision = None,
     seed: options.Seed = None,
     plan_file: options.PlanFile = None,
     out: options.Out = None,
@@ -201,21 +202,33 @@ def evaluate(
 
 @app.command()
 def methods(as_json: options.AsJson = False) -> None:
-    """List the detectors there are."""
+    """List the detectors there are, and where each comes from."""
+    found = _listed()
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    widths = {key: max(len(about[key]) for about in found) for key in ("name", "origin")}
+    for about in found:
+        named = f"{about['name']:<{widths['name']}}  {about['origin']:<{widths['origin']}}"
+        typer.echo("  ".join([named, *([" ".join(about["variants"])] if about["variants"] else []), about["title"]]))
+
+
+def _listed() -> list[dict[str, Any]]:
+    """All methods that can be loaded; a plug-in that cannot costs one line on standard error."""
     import detectors
 
     found = []
     for name in detectors.names():
-        detector = detectors.load(name).detector
+        try:
+            detector = detectors.load(name).detector
+        except detectors.MethodError as error:
+            typer.echo(f"harness: warning: {error}", err=True)
+            continue
         variants = [f"{name}:{variant}" for variant in detector.variants]
-        title = (sys.modules[detector.__module__].__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
-        about = {"name": name, "paper": detector.paper, "variants": variants, "title": title, "origin": "built in"}
-        found.append(about)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-        return
-    for about in found:
-        typer.echo(f"{about['name']:<8} {about['origin']:<10} {' '.join([*about['variants'], ''])}{about['title']}")
+        title = " ".join((sys.modules[detector.__module__].__doc__ or "").strip().split("\n\n")[0].split())
+        about = {"name": name, "paper": detector.paper, "variants": variants, "title": title}
+        found.append({**about, "origin": detectors.origin(name)})
+    return found
 
 
 if __name__ == "__main__":

@@ -2,57 +2,48 @@
 
 1. `prepare` opens all that the plan names, so that a mistake costs a second and not an hour.
 2. Boxes are made once for all methods, in one order, and hashed.
-3. Each method is fitted and saved; a fit that stands in the run folder is taken from there.
+3. Each method is fitted and saved; a fit that stands in the run folder is taken from there, and methods that differ in
+   how they detect alone share one. Where the backbone's weights are random, nothing is fitted.
 4. Images are gone through one by one, every method on each, in an order that puts each method in each position equally
    often. The detections of this timed pass are those that are scored.
-5. The summary, the report and the figures are derived from what the run folder holds.
+5. Floating-point operations are counted apart from that, on shapes alone.
+6. The summary, the report and the figures are derived from what the run folder holds.
 """
 
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import detectors
-from detectors.contract import SHARED_POLICY, Detections, Detector, Example, Stage
+from detectors.contract import SHARED_POLICY, Detections, Detector, Example
 from harness.coco import truth_file
 from harness.datasets import Dataset
 from harness.examples import Examples
+from harness.fitting import Fitting, Ready
+from harness.flops import ImageShape, count
+from harness.journal import Journal
 from harness.manifest import check_same_plan, new_manifest, resumed_manifest
 from harness.output import check_output, digest_of, rows_of
 from harness.plan import Plan
-from harness.preparation import Prepared, prepare, random_stream
+from harness.precision import arithmetic
+from harness.preparation import Prepared, prepare
 from harness.progress import Reporter
 from harness.proposals import ProposalSet
 from harness.proposals.cache import default_cache_dir, gather
-from harness.record import Sample, Status
+from harness.record import Sample
 from harness.reports import write_reports
 from harness.runs import RunFolder
 from harness.summary import summarise
-from harness.timing import Clock, FitWatch, Timing, clock_for, measure, order
+from harness.timing import Clock, Timing, clock_for, measure, order
 
 __all__ = ["compare"]
 
 _WARM_UP_IMAGES = 3
 """Images on which every method detects before anything is recorded: first calls allocate, choose algorithms and fill
 caches."""
-
-_REASON_CHARACTERS = 300
-"""Of a failure in a sample; its traceback is kept whole."""
-
-
-def _strict_arithmetic() -> None:
-    # fp32 means fp32: without this cuDNN may round the inputs of convolutions to TF32. Autotuning would choose per
-    # shape by a race, and SPP-net and Fast R-CNN see many shapes.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
 
 
 def compare(
@@ -76,7 +67,6 @@ def compare(
     if before is not None:
         check_same_plan(before, plan)
     prepared = prepare(plan)
-    _strict_arithmetic()
     train_boxes = _boxes(prepared, prepared.train, "boxes (train)", reporter)
     test_boxes = _boxes(prepared, prepared.test, "boxes (test)", reporter)
     manifest = new_manifest(prepared, train_boxes, test_boxes, command=command, workers=_workers())
@@ -85,10 +75,14 @@ def compare(
     else:
         manifest = resumed_manifest(before, manifest)
     folder.write_truth(truth_file(prepared.test))
-    run = _Run(prepared, folder, manifest, reporter)
+    run = _Run(prepared, Journal(folder, manifest, reporter))
     try:
-        fitted = run.fit(Examples(prepared.train, train_boxes))
-        run.measure(fitted, Examples(prepared.test, test_boxes))
+        # Fitting is float32 whatever the precision: another one would fit another model.
+        with arithmetic("fp32"):
+            fitted = run.fit(Examples(prepared.train, train_boxes))
+        with arithmetic(plan.precision):
+            run.measure(fitted, Examples(prepared.test, test_boxes))
+            run.count(fitted, test_boxes)
         return run.finish()
     except KeyboardInterrupt:
         folder.write_manifest({**manifest, "status": "interrupted"})
@@ -100,6 +94,8 @@ def _workers() -> int:
 
 
 def _boxes(prepared: Prepared, dataset: Dataset, task: str, reporter: Reporter) -> ProposalSet:
+    if not dataset.ids:
+        return ProposalSet((), (), ())
     return gather(
         dataset,
         prepared.source,
@@ -122,56 +118,18 @@ class _Place:
 class _Run:
     """The steps of one run and what they share."""
 
-    def __init__(self, prepared: Prepared, folder: RunFolder, manifest: dict[str, Any], reporter: Reporter) -> None:
-        self._prepared, self._folder, self._manifest, self._reporter = prepared, folder, manifest, reporter
+    def __init__(self, prepared: Prepared, journal: Journal) -> None:
+        self._prepared, self._journal = prepared, journal
+        self._folder, self._reporter = journal.folder, journal.reporter
         self._clock: Clock = clock_for(prepared.device)
         self._at_most = SHARED_POLICY.per_image if prepared.plan.policy == "shared" else None
 
     def fit(self, examples: Sequence[Example]) -> dict[str, Detector]:
-        """Every method fitted, or restored from the folder. One that fails is left out, with its reason on record."""
-        fitted = {}
-        for method in self._prepared.methods:
-            about: dict[str, Any] = {"status": "ok", "reason": None, "paper": method.detector.paper}
-            self._manifest["methods"][method.name] = about
-            try:
-                config = self._prepared.config(method)
-                about["iterations"] = config.iterations
-                fitted[method.name] = self._fit_one(method, config, examples)
-            except Exception as error:  # noqa: BLE001  (a method may fail in any way; the others must be measured)
-                about["status"], about["reason"] = self._failure(method.name, error)
-            else:
-                about["model_bytes"] = self._folder.model_path(method.name).stat().st_size
-            self._folder.write_manifest(self._manifest)
-        return fitted
-
-    def _fit_one(self, method: detectors.Method, config: Any, examples: Sequence[Example]) -> Detector:
-        make: Any = method.detector
-        device = torch.device(self._prepared.device)
-        detector: Detector = make(len(self._prepared.train.classes), config, self._prepared.backbone, device)
-        path = self._folder.model_path(method.name)
-        if self._folder.read_fit(method.name) is not None:
-            detector.restore(path)
-            return detector
-
-        def show(stage: Stage, done: int, total: int, text: str) -> None:
-            self._reporter.step(f"{method.name} {stage}", done, total, text)
-
-        watch = FitWatch(self._clock, show)
-        generator = random_stream(self._prepared.plan.seed, method.name)
-        with self._folder.workdir(method.name) as workdir:
-            watch.time(lambda: detector.fit(examples, generator=generator, workdir=workdir))
-        path.parent.mkdir(exist_ok=True)
-        detector.save(path)
-        self._folder.write_fit(method.name, watch.as_seconds())
-        return detector
-
-    def _failure(self, name: str, error: Exception) -> tuple[Status, str]:
-        log = self._folder.append_error(name, "".join(traceback.format_exception(error)))
-        status: Status = "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
-        first_line = next(iter(str(error).splitlines()), "no message")
-        reason = f"{type(error).__name__}: {first_line}"[:_REASON_CHARACTERS]
-        self._reporter.note(f"{name} failed: {reason} (traceback in {log})")
-        return status, reason
+        """Every method ready to detect. One that fails is left out, with its reason on record."""
+        prepared = self._prepared
+        planned = [Ready(method, prepared.config(method)) for method in prepared.methods]
+        fitting = Fitting(self._journal, self._clock, prepared.detector, prepared.stream)
+        return fitting.detectors(planned, examples if prepared.plan.trained else None)
 
     def measure(self, fitted: dict[str, Detector], examples: Sequence[Example]) -> None:
         """Time every method on every image and keep each sample with its detections."""
@@ -189,28 +147,34 @@ class _Run:
 
     def _warm_up(self, fitted: dict[str, Detector], examples: Sequence[Example]) -> None:
         for name, detector in fitted.items():
-            timings = [self._detect(detector, example) for example in examples]
+            timings = [self._detect(name, detector, example) for example in examples]
             seconds = [timing.total_seconds for timing in timings if isinstance(timing, Timing)]
-            self._manifest["warm_up_seconds"].setdefault(name, []).extend(seconds)
-        self._folder.write_manifest(self._manifest)
+            self._journal.manifest["warm_up_seconds"].setdefault(name, []).extend(seconds)
+        self._journal.save()
 
-    def _detect(self, detector: Detector, example: Example) -> Timing[Detections] | Exception:
+    def _detect(self, name: str, detector: Detector, example: Example) -> Timing[Detections] | Exception:
         # Copies, so that no detector can change what the next one is given.
         image, boxes = example.image.clone(), example.proposals.clone()
+        notices: list[str] = []
+        found: Timing[Detections] | Exception
         try:
-            timing = measure(lambda: detector.detect(image, boxes), self._clock)
-            classes = len(self._prepared.train.classes)
-            check_output(timing.result, example, n_classes=classes, at_most=self._at_most)
+            found = measure(lambda: detector.detect(image, boxes), self._clock, notices.append)
+            classes = len(self._prepared.test.classes)
+            check_output(found.result, example, n_classes=classes, at_most=self._at_most)
+            self._journal.chunk(name, getattr(detector, "chunk", None))
         except Exception as error:  # noqa: BLE001  (one image of many may fail in any way; the rest must be measured)
-            return error
-        return timing
+            found = error
+        # Afterwards, since nothing is written inside a timed block.
+        for text in notices:
+            self._journal.notice(name, example.id, text)
+        return found
 
     def _sample(self, name: str, detector: Detector, example: Example, place: _Place) -> None:
-        timing = self._detect(detector, example)
+        timing = self._detect(name, detector, example)
         where: dict[str, Any] = {"process": 0, "repeat": place.repeat, "method": name, "image": example.id}
         where |= {"index": place.index, "position": place.position}
         if isinstance(timing, Exception):
-            status, reason = self._failure(name, timing)
+            status, reason = self._journal.failure(name, timing)
             self._folder.append_sample(Sample(**where, status=status, reason=reason))
             return
         found = timing.result
@@ -220,13 +184,29 @@ class _Run:
         what: dict[str, Any] = {"seconds": timing.as_seconds(), "detections": len(found.scores)}
         self._folder.append_sample(Sample(**where, status="ok", digest=digest_of(found), **what))
 
+    def count(self, fitted: dict[str, Detector], boxes: ProposalSet) -> None:
+        """Count floating-point operations. Last, since a detector may keep what it computed from shapes alone."""
+        counted = self._folder.read_flops()
+        missing = {name: detector for name, detector in fitted.items() if name not in counted}
+        if not missing:
+            return
+        sizes = {image["id"]: (image["height"], image["width"]) for image in self._folder.read_truth()["images"]}
+        shapes = {
+            name: ImageShape(*sizes[name], len(found)) for name, found in zip(boxes.ids, boxes.boxes, strict=True)
+        }
+        for done, (name, detector) in enumerate(missing.items(), start=1):
+            counted[name] = count(detector, shapes)
+            self._folder.write_flops(counted)
+            self._reporter.step("counting operations", done, len(missing))
+
     def finish(self) -> dict[str, Any]:
         """Close the logs, derive the summary and write the reports."""
-        for name, about in self._manifest["methods"].items():
+        manifest = self._journal.manifest
+        for name, about in manifest["methods"].items():
             if about["status"] == "ok":
                 self._folder.finish_detections(name)
         summary = summarise(self._folder)
         complete = all(about["status"] == "ok" for about in summary["methods"].values())
         write_reports(self._folder, summary)
-        self._folder.write_manifest({**self._manifest, "status": "complete" if complete else "partial"})
+        self._folder.write_manifest({**manifest, "status": "complete" if complete else "partial"})
         return summary

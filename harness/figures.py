@@ -87,9 +87,8 @@ def _subtitle(summary: Summary) -> str:
     device = str(machine.get("gpu" if gpu else "cpu") or ("GPU" if gpu else "CPU"))
     images = (summary.get("dataset") or {}).get("images", plan.get("images"))
     count = "" if images is None else f"{images} images, "
-    return (
-        f"{plan.get('dataset', '?')}, {count}backbone {plan.get('backbone', '?')}, {'GPU' if gpu else 'CPU'}: {device}"
-    )
+    where = f"{'GPU' if gpu else 'CPU'}: {device}{caption.precision(summary)}"
+    return f"{plan.get('dataset', '?')}, {count}backbone {plan.get('backbone', '?')}, {where}"
 
 
 def _one_line(text: str) -> str:
@@ -183,7 +182,8 @@ def _speed_accuracy(summary: Summary) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         _points(axes, shown)
     else:
-        axes.text(0.5, 0.5, "no method has both a time and an mAP", transform=axes.transAxes, ha="center")
+        words = "untrained: there is no mAP" if caption.untrained(summary) else "no method has both a time and an mAP"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center")
         axes.set(xticks=[], yticks=[])
     absent = [f"{row.method}: {row.map.reason or row.total.reason}" for row in rows if row not in shown]
     if absent:
@@ -197,7 +197,9 @@ def _tick(seconds: float) -> str:
 
 def _points(axes: Axes, rows: Sequence[MethodRow]) -> None:
     for index, row in enumerate(rows):
-        colour, marker = _POINTS[index % len(_POINTS)], _MARKERS[index % len(_MARKERS)]
+        # Beyond as many methods as there are colours, each colour comes with another marker than before.
+        marker = _MARKERS[(index + index // len(_POINTS)) % len(_MARKERS)]
+        colour = _POINTS[index % len(_POINTS)]
         time, accuracy = row.total, row.map.shifted(2)
         axes.errorbar(
             [time.value or 0],

@@ -37,6 +37,7 @@ def new_manifest(
         "weights_sha256": prepared.backbone.weights,
         "input": str(prepared.backbone.convention),
         "methods": {},
+        "notices": [],
         "warm_up_seconds": {},
     }
 
@@ -64,4 +65,6 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     if changed:
         what = ", ".join(changed)
         raise PlanError(f"--resume: {what} changed since the run began; start a new run with another --out")
-    return {**before, "methods": {}, "status": "running"}
+    # Methods are brought up anew; what each chose for itself stays as it was.
+    methods = {name: {"chunk": about["chunk"]} for name, about in before["methods"].items() if "chunk" in about}
+    return {**before, "methods": methods, "status": "running"}

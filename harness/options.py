@@ -25,8 +25,20 @@ Methods = Annotated[
 DatasetName = Annotated[Text, _planned("--dataset", "shapes, or voc:DIR for a VOCdevkit year folder. [shapes]")]
 TrainSplit = Annotated[Text, _planned("--train-split", "Images to learn from. [train]")]
 Split = Annotated[Text, _planned("--split", "Images to detect in. [test]")]
-Backbone = Annotated[Text, _planned("--backbone", "mini, squeezenet1_0 or squeezenet1_1. [mini]")]
-Weights = Annotated[Text, _planned("--weights", "auto, random, torchvision or a safetensors FILE. [auto]")]
+Backbone = Annotated[
+    Text,
+    _planned(
+        "--backbone",
+        "mini, squeezenet1_0, squeezenet1_1, alexnet, caffenet, zf5, vgg-m or vgg16. [mini]",
+    ),
+]
+Weights = Annotated[
+    Text,
+    _planned(
+        "--weights",
+        "auto, torchvision, a .safetensors or .caffemodel FILE, or random: speed alone, nothing is trained. [auto]",
+    ),
+]
 Proposals = Annotated[
     Text, _planned("--proposals", "selective-search, or a .npz, .json or .mat FILE. [selective-search]")
 ]
@@ -37,16 +49,20 @@ Iterations = Annotated[
     Text,
     _planned(
         "--iterations",
-        "Mini-batches of fine-tuning: a number, paper for each paper's own, or quick: rcnn 1, spp 2, fast 4 for each "
-        "training image, as if there were at least 100. [quick]",
+        "Mini-batches of fine-tuning: a number, 0 to train nothing, paper for each paper's own, or quick: rcnn 1, "
+        "spp 2, fast 4 for each training image, as if there were at least 100. [quick; 0 with random weights]",
     ),
 ]
-FcWidth = Annotated[Text, _planned("--fc-width", "Width of fc6 and fc7; 4096 in the papers. [1024]")]
+FcWidth = Annotated[Text, _planned("--fc-width", "Width of fc6 and fc7. [the backbone's own; 1024 where it has none]")]
 Repeats = Annotated[Text, _planned("--repeats", "Times that every image is gone through. [1]")]
 PolicyName = Annotated[
     Text, _planned("--policy", "From scored boxes to detections: shared, or paper for each paper's own. [shared]")
 ]
 Device = Annotated[Text, _planned("--device", "auto, cpu or cuda. [auto]")]
+Precision = Annotated[
+    Text,
+    _planned("--precision", "Arithmetic of detecting: fp32, strictly; tf32, on a GPU; or bf16. [fp32]"),
+]
 Seed = Annotated[Text, _planned("--seed", "Of all random draws. [0]")]
 
 PlanFile = Annotated[Path | None, _other("--plan", "TOML file with any of the above; options given here win.")]

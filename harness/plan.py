@@ -38,13 +38,16 @@ class Plan(BaseModel):
     """Test images; None: all (60 for `shapes`)."""
     train_images: int | None = Field(None, ge=1)
     """None: all (300 for `shapes`)."""
-    iterations: int | Literal["quick", "paper"] = "quick"
+    iterations: int | Literal["quick", "paper"] | None = None
     """Mini-batches of fine-tuning. ``quick``: each method's own small number a training image; ``paper``: the published
-    number."""
-    fc_width: int = Field(1024, ge=1)
+    number; 0: nothing is trained. None: ``quick``, or nothing where the backbone's weights are random."""
+    fc_width: int | None = Field(None, ge=1)
+    """Of fc6 and fc7. None: the backbone's own, 1,024 where it has none."""
     repeats: int = Field(1, ge=1)
     policy: Literal["shared", "paper"] = "shared"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """Arithmetic of detecting; `harness.precision` says what each means. Fitting is float32 always."""
     seed: int = Field(0, ge=0)
 
     @field_validator("methods", mode="before")
@@ -62,7 +65,7 @@ class Plan(BaseModel):
     @field_validator("iterations", mode="before")
     @classmethod
     def _count(cls, value: object) -> object:
-        if value in ("quick", "paper"):
+        if value is None or value in ("quick", "paper"):
             return value
         try:
             count = int(value) if isinstance(value, str) else value
@@ -70,8 +73,8 @@ class Plan(BaseModel):
             count = None
         if not isinstance(count, int) or isinstance(count, bool):
             raise ValueError(f"expected a number, 'quick' or 'paper', got {value!r}")
-        if count < 1:
-            raise ValueError(f"expected at least 1, got {count}")
+        if count < 0:
+            raise ValueError(f"expected 0, which trains nothing, or more, got {count}")
         return count
 
     @classmethod
@@ -111,6 +114,11 @@ class Plan(BaseModel):
             if key not in cls.model_fields:
                 raise PlanError(f"plan file {path}: there is no {key!r}; there are {', '.join(cls.model_fields)}")
         return values
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything is fitted. Random weights are for measuring speed, unless iterations are asked for."""
+        return self.weights != "random" if self.iterations is None else self.iterations != 0
 
     @property
     def digest(self) -> str:

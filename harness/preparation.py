@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 import detectors
+from detectors.contract import Detector, SettingsError
 from harness import datasets
-from harness.datasets import Dataset
+from harness.datasets import Dataset, First
 from harness.plan import Plan, PlanError
+from harness.precision import check_precision
 from harness.proposals import ProposalSource, source
 
-__all__ = ["Prepared", "prepare", "random_stream"]
+__all__ = ["Prepared", "prepare"]
 
 
 _QUICK_IMAGES = 100
@@ -29,6 +31,7 @@ class Prepared:
     plan: Plan
     methods: tuple[detectors.Method, ...]
     train: Dataset
+    """Holds no image where nothing is trained."""
     test: Dataset
     source: ProposalSource
     backbone: detectors.Backbone
@@ -37,20 +40,54 @@ class Prepared:
     """``cpu`` or ``cuda``, whatever the plan left open."""
 
     def config(self, method: detectors.Method) -> Any:
-        """The settings of a method with what the plan changes in them."""
-        changes: dict[str, Any] = {"fc_width": self.plan.fc_width} if hasattr(method.config, "fc_width") else {}
-        if self.plan.iterations == "quick":
-            wanted = method.detector.quick_per_image * max(_QUICK_IMAGES, len(self.train.ids))
-            changes["iterations"] = min(wanted, method.config.iterations)  # never more than published
-        elif self.plan.iterations != "paper":
-            changes["iterations"] = self.plan.iterations
+        """The settings of a method with what the plan changes in them; of a combination, those of each member, too.
+
+        Raises:
+            PlanError: the method cannot compute in the plan's precision.
+        """
+        changes: dict[str, Any] = {}
+        if method.members:
+            changes["members"] = tuple(self.config(member) for member in method.members)
+        else:
+            changes |= self._fitting(method) | self._arithmetic(method)
         if self.plan.policy == "paper":
             changes["policy"] = method.detector.paper_policy
         return replace(method.config, **changes)
 
+    def _fitting(self, method: detectors.Method) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        if self.plan.fc_width is not None and hasattr(method.config, "fc_width"):
+            changes["fc_width"] = self.plan.fc_width
+        if self.plan.trained and self.plan.iterations in (None, "quick"):
+            wanted = method.detector.quick_per_image * max(_QUICK_IMAGES, len(self.train.ids))
+            changes["iterations"] = min(wanted, method.config.iterations)  # never more than published
+        elif self.plan.trained and self.plan.iterations != "paper":
+            changes["iterations"] = self.plan.iterations
+        return changes
 
-def random_stream(seed: int, purpose: str) -> torch.Generator:
-    """A generator of its own for each purpose, so that one method's draws do not depend on the others'."""
+    def _arithmetic(self, method: detectors.Method) -> dict[str, Any]:
+        if self.plan.precision != "bf16":
+            return {}
+        if not hasattr(method.config, "bf16"):
+            raise PlanError(f"--precision bf16: {method.name} has no bf16 form; use fp32, or leave {method.name} out")
+        return {"bf16": True}
+
+    def stream(self, purpose: str) -> torch.Generator:
+        """A generator of its own for each purpose, so that one method's draws do not depend on the others'."""
+        return _stream(self.plan.seed, purpose)
+
+    def detector(self, method: detectors.Method, config: Any) -> Detector:
+        """A new detector of these settings, not yet fitted.
+
+        Raises:
+            SettingsError: they do not go with the backbone.
+        """
+        make: Any = method.detector
+        detector: Detector = make(len(self.test.classes), config, self.backbone, torch.device(self.device))
+        return detector
+
+
+def _stream(seed: int, purpose: str) -> torch.Generator:
     digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
@@ -63,10 +100,14 @@ def _device(plan: Plan) -> str:
 
 
 def _splits(plan: Plan) -> tuple[Dataset, Dataset]:
-    train = datasets.open_dataset(plan.dataset, plan.train_split, length=plan.train_images, training=True)
     test = datasets.open_dataset(plan.dataset, plan.split, length=plan.images, training=False)
-    if not train.ids or not test.ids:
-        raise PlanError(f"split {(test if train.ids else train).split} of {test.name} has no images")
+    if not test.ids:
+        raise PlanError(f"split {test.split} of {test.name} has no images")
+    if not plan.trained:
+        return First(test, 0), test
+    train = datasets.open_dataset(plan.dataset, plan.train_split, length=plan.train_images, training=True)
+    if not train.ids:
+        raise PlanError(f"split {train.split} of {train.name} has no images")
     shared = set(train.ids) & set(test.ids)
     if shared:
         example = min(shared)
@@ -74,6 +115,19 @@ def _splits(plan: Plan) -> tuple[Dataset, Dataset]:
     if not any(len(train.truth(index).labels) for index in range(len(train.ids))):
         raise PlanError(f"no image of split {train.split} of {train.name} holds an object to learn from")
     return train, test
+
+
+def _check_settings(prepared: Prepared) -> None:
+    """Make each detector once: the constructor does no work, and says whether its settings can be."""
+    for method in prepared.methods:
+        try:
+            prepared.detector(method, prepared.config(method))
+        except PlanError:
+            raise
+        except SettingsError as error:
+            raise PlanError(f"{method.name}: {error}") from None
+        except Exception:  # noqa: BLE001  (a bug of one method: it will be a row with its reason, and the others go on)
+            continue
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -86,11 +140,14 @@ def prepare(plan: Plan) -> Prepared:
         methods = tuple(detectors.load(name) for name in plan.methods)
         detectors.check_backbone(plan.backbone, plan.weights)
         device = _device(plan)
+        check_precision(plan.precision, device)
         train, test = _splits(plan)
         boxes = source(plan.proposals, [*train.ids, *test.ids])
         # Last, since torchvision may have to fetch its file; before any slow step, since its shapes may not fit.
-        generator = random_stream(plan.seed, "backbone")
+        generator = _stream(plan.seed, "backbone")
         backbone = detectors.load_backbone(plan.backbone, plan.weights, generator=generator)
     except (detectors.MethodError, detectors.WeightsError) as error:
         raise PlanError(str(error)) from None
-    return Prepared(plan, methods, train, test, boxes, backbone, device)
+    prepared = Prepared(plan, methods, train, test, boxes, backbone, device)
+    _check_settings(prepared)
+    return prepared

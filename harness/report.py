@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness import caption
-from harness.cells import Notes, escaped, headline_cells, in_brackets, rounded, status, table
+from harness import anatomy, caption
+from harness.cells import Notes, by_method, escaped, headline_cells, in_brackets, rounded, status, table
 from harness.claims import Claim
+from harness.published import published, published_beside
 from harness.tables import (
     MethodRow,
     Row,
     Summary,
+    fitted_as,
     headline,
     methods,
+    notices,
     per_class,
     proposals,
-    published,
-    published_beside,
     ratios,
     sizes,
     stages,
@@ -63,7 +64,10 @@ _SETTINGS = {
 
 _MEANS = ("mAP VOC07 (11 points)", "mAP VOC10+ (area)")
 
-_SIZES = {"model_bytes": "bytes on disk", "detections": "detections made"}
+_SIZES = {"model_bytes": "bytes on disk", "detections": "detections made", "chunk": "boxes computed at a time"}
+
+_IMAGES_NAMED = 3
+"""Of those that a notice is about."""
 
 _PROPOSALS = {
     "mean": "per image, mean",
@@ -89,6 +93,8 @@ def markdown(summary: Summary, claims: Iterable[Claim] = ()) -> str:
         *_trust(summary),
         *_headline(summary, claims, notes, "figures/"),
         *_stages(summary, notes, "figures/"),
+        *anatomy.section(summary, notes),
+        *_notices(summary),
         *_training(summary, notes),
         *_accuracy(summary, notes),
         *_proposals(summary, notes),
@@ -109,6 +115,8 @@ def page(summary: Summary, claims: Iterable[Claim] = (), *, figures: str) -> str
         *_trust(summary),
         *_headline(summary, tuple(claims), notes, figures),
         *_stages(summary, notes, figures),
+        *anatomy.section(summary, notes),
+        *_notices(summary),
         *notes.lines(),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -157,8 +165,10 @@ def _ran_on(summary: Summary) -> str:
     """What ran it and when, in one line."""
     machine, dataset = summary.get("machine") or {}, summary.get("dataset") or {}
     software = [f"{name} {machine[name]}" for name in ("python", "torch", "opencv") if machine.get(name)]
-    parts = [caption.device(summary), *software]
-    if dataset.get("images") is not None:
+    parts = [caption.device(summary) + caption.precision(summary), *software]
+    if caption.untrained(summary):
+        parts.append(f"{dataset.get('images', 'unknown')} images, untrained")
+    elif dataset.get("images") is not None:
         parts.append(f"{dataset['images']} images after training on {dataset.get('train_images', 'unknown')}")
     parts += [str(summary["created"])[:10]] if summary.get("created") else []
     return f"Measured on: {escaped(', '.join(parts))}."
@@ -227,7 +237,7 @@ def _headline(summary: Summary, claims: Sequence[Claim], notes: Notes, figures: 
         "proposals.",
         *_tied(own, summary),
         _image(_ACCURACY, f"{figures}speed_accuracy.svg"),
-        _by_method(summary, f"speed-up over {baseline}", faster),
+        by_method(summary, f"speed-up over {baseline}", faster),
     ]
 
 
@@ -243,11 +253,6 @@ def _tied(rows: Sequence[MethodRow], summary: Summary) -> list[str]:
     return lines
 
 
-def _by_method(summary: Summary, first: str, rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    header = (first, *map(escaped, methods(summary)))
-    return table(header, [(escaped(name), *cells) for name, cells in rows])
-
-
 def _stages(summary: Summary, notes: Notes, figures: str) -> list[str]:
     def cells(row: Row) -> list[str]:
         texts = [in_brackets(cell.shifted(3), notes, interval=not row.shares) for cell in row.cells]
@@ -261,24 +266,40 @@ def _stages(summary: Summary, notes: Notes, figures: str) -> list[str]:
     rows = stages(summary)
     return [
         "## Where the time goes",
-        _by_method(summary, "ms per image", [(row.name, cells(row)) for row in rows]),
+        by_method(summary, "ms per image", [(row.name, cells(row)) for row in rows]),
         "In parentheses: share of the total.",
         "\n".join(f"- **{row.name}**: {_COVERS[row.name]}" for row in rows),
         _image(_TIME, f"{figures}stages.svg"),
     ]
 
 
+def _notices(summary: Summary) -> list[str]:
+    """What the methods said while they ran, under their names."""
+    lines = []
+    for (method, text), images in notices(summary).items():
+        named = ", ".join(map(escaped, images[:_IMAGES_NAMED])) + (", …" if len(images) > _IMAGES_NAMED else "")
+        count = f"{len(images)} image{'s' if len(images) > 1 else ''}: {named}" if images else "while fitting"
+        lines.append(f"- **{escaped(method)}**: {escaped(text)} ({count})")
+    return ["## Notices", "\n".join(lines)] if lines else []
+
+
 def _training(summary: Summary, notes: Notes) -> list[str]:
+    if caption.untrained(summary):
+        return ["## Training", "Nothing was trained: times hold, detections mean nothing."]
     rows = [(row.name, [in_brackets(cell, notes) for cell in row.cells]) for row in training(summary)]
     weighs = [(_SIZES[row.name], [in_brackets(cell, notes) for cell in row.cells]) for row in sizes(summary)]
-    return ["## Training", _by_method(summary, "seconds", rows), _by_method(summary, "fitted model", weighs)]
+    shared = [
+        f"{escaped(name)} detects with the model that was fitted as {escaped(other)}, which is counted once."
+        for name, other in fitted_as(summary).items()
+    ]
+    return ["## Training", by_method(summary, "seconds", rows), *shared, by_method(summary, "fitted model", weighs)]
 
 
 def _accuracy(summary: Summary, notes: Notes) -> list[str]:
     *classes, voc07, voc10 = per_class(summary)
     labelled = [*((row.name, row) for row in classes), *zip(_MEANS, (voc07, voc10), strict=True)]
     rows = [(label, [in_brackets(cell.shifted(2), notes) for cell in row.cells]) for label, row in labelled]
-    return ["## Average precision (VOC07, %)", _by_method(summary, "class", rows)]
+    return ["## Average precision (VOC07, %)", by_method(summary, "class", rows)]
 
 
 def _proposals(summary: Summary, notes: Notes) -> list[str]:

@@ -6,6 +6,8 @@
     detections/METHOD.json      COCO results format; METHOD.jsonl, a line an image, while the run goes on
     models/METHOD.safetensors   the fitted model that was measured, and METHOD.json with the seconds of its fit
     errors/METHOD.txt           tracebacks of a method that failed
+    work/METHOD/                scratch files and checkpoints of a fit that is not finished
+    flops.json                  floating-point operations of each method on each image, by stage
     summary.json report.md figures/   derived from the above by `harness report`
 
 Everything that a kill must not tear is written beside and renamed, or is a log of lines of which only the last can be
@@ -17,10 +19,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from harness.record import SCHEMA_VERSION, Sample
 from harness.storage import UNFINISHED, StorageError, append_line, read_json, read_lines, write_json, write_text
@@ -161,16 +162,18 @@ class RunFolder:
         append_line(path, text.rstrip("\n"))
         return path
 
-    @contextmanager
-    def workdir(self, method: str) -> Iterator[Path]:
-        """An empty folder for the scratch files of one fit, gone afterwards."""
+    def workdir(self, method: str) -> Path:
+        """A folder for the scratch files and checkpoints of one fit; what an earlier, unfinished one left is there."""
+        path = self.path / "work" / _file_name(method)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def drop_workdir(self, method: str) -> None:
+        """Remove that folder, since the fit is finished."""
         path = self.path / "work" / _file_name(method)
         shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path.parent, ignore_errors=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
     def model_path(self, method: str) -> Path:
         """Where the fitted model of a method stands."""
@@ -188,6 +191,15 @@ class RunFolder:
         seconds: dict[str, float] = read_json(path)["fit_seconds"]
         return seconds
 
+    def write_flops(self, flops: dict[str, Any]) -> None:
+        """Replace the counts of floating-point operations: ``{method: {"reason", "images": {image: {stage: n}}}}``."""
+        write_json(self.path / "flops.json", {"schema_version": SCHEMA_VERSION, "methods": flops})
+
+    def read_flops(self) -> dict[str, Any]:
+        """What `write_flops` wrote; empty where nothing was counted."""
+        path = self.path / "flops.json"
+        return dict(read_json(path)["methods"]) if path.exists() else {}
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Replace the summary."""
         write_json(self.path / "summary.json", summary)
@@ -203,5 +215,5 @@ class RunFolder:
 
 
 def _file_name(method: str) -> str:
-    """A method's name as a file name: ``spp:5`` becomes ``spp-5``."""
-    return method.replace(":", "-")
+    """A method's name as a file name: ``spp:5`` becomes ``spp-5``. No two names become the same."""
+    return quote(method, safe="+:").replace("-", "%2D").replace(":", "-")

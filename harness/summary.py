@@ -24,7 +24,11 @@ _METRICS: tuple[accuracy.Metric, ...] = ("voc07", "voc10")
 _RATIOS = ("conv", "features", "total")
 _ONE_PROCESS = "over the images of one process; other processes are not covered"
 _NO_MAP_INTERVAL = "an interval over images is not computed yet"
-_NO_FLOPS = "floating-point operations are not counted yet"
+_NO_FLOPS = "floating-point operations were not counted"
+_UNTRAINED = "untrained: no weight was learnt, so its detections mean nothing"
+_RANDOM = "the weights of the backbone are random, so its detections say nothing of the method"
+_COUNTED = ("prepare", "propose", "conv", "pool", "fc", "decode")
+_FEATURES = ("prepare", "conv", "pool", "fc")
 
 Seconds = dict[str, dict[str, float]]
 """By image, then by stage: the mean over repeats."""
@@ -63,6 +67,18 @@ def _trust(samples: Sequence[Sample], device: str) -> dict[str, Any]:
     return {"verdict": "inconclusive" if reasons else "ok", "reasons": reasons}
 
 
+def _no_accuracy(reason: str, detections: int) -> dict[str, Any]:
+    none = {"value": None, "low": None, "high": None, "reason": reason, "tie_low": None, "tie_high": None}
+    return {
+        "map": {metric: dict(none) for metric in _METRICS},
+        "ap": None,
+        "ap_reason": reason,
+        "ap_voc10": None,
+        "ap_voc10_reason": reason,
+        "detections": detections,
+    }
+
+
 def _accuracy(folder: RunFolder, method: str, truth: Mapping[str, Any]) -> dict[str, Any]:
     image_ids = [image["id"] for image in truth["images"]]
     classes = [category["name"] for category in truth["categories"]]
@@ -85,7 +101,12 @@ def _accuracy(folder: RunFolder, method: str, truth: Mapping[str, Any]) -> dict[
 
 
 def _method(
-    folder: RunFolder, manifest: Mapping[str, Any], samples: Sequence[Sample], method: str, truth: Mapping[str, Any]
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    samples: Sequence[Sample],
+    method: str,
+    truth: Mapping[str, Any],
+    flops: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     about = manifest["methods"].get(method, {})
     own = [sample for sample in samples if sample.method == method]
@@ -103,19 +124,46 @@ def _method(
     estimates = {name: mean(_values(seconds, name, images)) for name in seconds[images[0]]}
     named: dict[str, Any] = {name: _as_dict(found) for name, found in estimates.items()}
     named |= _full_system(manifest, seconds, images)
-    fit = folder.read_fit(method) or {}
+    trained, fitted_as = about.get("trained", True), about.get("fitted_as", method)
+    random = manifest["plan"]["weights"] == "random"
+    nothing = _UNTRAINED if not trained else _RANDOM if random else None
     return {
         "status": "ok",
         "reason": None,
         "paper": about.get("paper"),
-        "trained": True,
-        **_accuracy(folder, method, truth),
+        "trained": trained,
+        **(
+            _no_accuracy(nothing, sum(one.detections or 0 for one in own))
+            if nothing
+            else _accuracy(folder, method, truth)
+        ),
         "seconds": named,
-        "fit_seconds": fit,
+        "flops": _mean_flops(flops),
+        "flops_reason": _flops_reason(flops),
+        "fitted_as": fitted_as if trained else None,
+        "fit_seconds": (folder.read_fit(fitted_as) or {}) if trained else {},
         "images": len(images),
         "model_bytes": about.get("model_bytes"),
+        "model_bytes_reason": None if trained else _UNTRAINED,
         "iterations": about.get("iterations"),
+        "chunk": about.get("chunk"),
     }
+
+
+def _flops_reason(counted: Mapping[str, Any] | None) -> str | None:
+    return _NO_FLOPS if counted is None else counted["reason"]
+
+
+def _mean_flops(counted: Mapping[str, Any] | None) -> dict[str, float | None] | None:
+    """Floating-point operations by stage, of ``features`` and in ``total``, mean per image."""
+    if counted is None or counted["reason"] is not None:
+        return None
+    images = list(counted["images"].values())
+    means: dict[str, float | None] = {
+        name: float(np.mean([image[name] for image in images])) for name in (*_COUNTED, "total")
+    }
+    features = float(np.mean([sum(image[name] for name in _FEATURES) for image in images]))
+    return {**means, "suppress": None, "features": features}
 
 
 def _full_system(manifest: Mapping[str, Any], seconds: Seconds, images: Sequence[str]) -> dict[str, Any]:
@@ -130,22 +178,46 @@ def _speedups(methods: Mapping[str, Any], samples: Sequence[Sample], baseline: s
     if methods[baseline]["status"] != "ok":
         return {}
     below = _seconds([sample for sample in samples if sample.method == baseline])
-    result = {}
+    result: dict[str, dict[str, Any]] = {}
     for method, about in methods.items():
         if method == baseline or about["status"] != "ok":
             continue
         own = _seconds([sample for sample in samples if sample.method == method])
         images = list(below)
-        result[method] = {name: _speedup(_values(below, name, images), _values(own, name, images)) for name in _RATIOS}
+        result[method] = {}
+        for name in _RATIOS:
+            found = _speedup(_values(below, name, images), _values(own, name, images))
+            result[method][name] = {**found, **_anatomy(found["value"], name, methods[baseline], about)}
     return result
 
 
 def _speedup(baseline: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) -> dict[str, Any]:
-    flops = {"flop_ratio": None, "utilisation_ratio": None, "flop_reason": _NO_FLOPS}
     if own.mean() == 0:
-        return {"value": None, "low": None, "high": None, "reason": "the method has no such stage", **flops}
+        return {"value": None, "low": None, "high": None, "reason": "the method has no such stage"}
     found = _as_dict(ratio_of_means(baseline, own))
-    return {"value": found.pop("mean"), **found, "interval": _ONE_PROCESS, **flops}
+    return {"value": found.pop("mean"), **found, "interval": _ONE_PROCESS}
+
+
+def _anatomy(speedup: float | None, name: str, baseline: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A speed-up is the ratio of the operations times the ratio of the rates at which they are carried out."""
+    none = {"flop_ratio": None, "utilisation_ratio": None}
+    for about in (baseline, own):
+        if about["flops"] is None:
+            return {**none, "flop_reason": about["flops_reason"]}
+    if speedup is None or not own["flops"][name]:
+        return {**none, "flop_reason": "the method has no such stage, or no operation in it is counted"}
+    ratio = baseline["flops"][name] / own["flops"][name]
+    utilisation = speedup / ratio if ratio else None
+    reason = None if ratio else "no operation of the baseline is counted in this stage"
+    return {"flop_ratio": ratio or None, "utilisation_ratio": utilisation, "flop_reason": reason}
+
+
+def _came_to(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the plan left open."""
+    plan = {"device": manifest["machine"]["device"], "precision": manifest["plan"].get("precision", "fp32")}
+    if manifest["plan"]["iterations"] is None:
+        plan["iterations"] = 0 if manifest["plan"]["weights"] == "random" else "quick"
+    return plan
 
 
 def summarise(folder: RunFolder) -> dict[str, Any]:
@@ -156,7 +228,8 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     """
     manifest, samples, truth = folder.read_manifest(), folder.read_samples(), folder.read_truth()
     names: list[str] = manifest["plan"]["methods"]
-    methods = {name: _method(folder, manifest, samples, name, truth) for name in names}
+    flops = folder.read_flops()
+    methods = {name: _method(folder, manifest, samples, name, truth, flops.get(name)) for name in names}
     # The manifest keeps the plan as it was asked for, which is what --resume compares; here stands what it came to.
     about = {key: value for key, value in manifest["dataset"].items() if key != "proposal_seconds_by_image"}
     return {
@@ -165,11 +238,12 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "created": manifest["created"],
         "command": manifest["command"],
         "baseline": names[0],
-        "plan": {**manifest["plan"], "device": manifest["machine"]["device"]},
+        "plan": {**manifest["plan"], **_came_to(manifest)},
         "machine": {**manifest["machine"], **manifest["software"]},
         "source": manifest["source"],
         "dataset": about,
         "methods": methods,
+        "notices": manifest.get("notices", []),
         "speedup": _speedups(methods, samples, names[0]),
         "claims": None,
         "claims_reason": "published figures stand beside the measured ones; verdicts are not computed yet",

@@ -1,17 +1,17 @@
 """The numbers of a report, arranged in rows. Numbers only: units, percent signs and words belong to `harness.report`.
 
-Everything comes from the result model (`summary.json`) or from published claims; nothing is computed here but shares of
-a total. Fractions stay fractions and seconds stay seconds. What is missing is an `Estimate` without a value, which
-carries the reason.
+Everything comes from the result model (`summary.json`); nothing is computed here but shares of a total. Fractions stay
+fractions and seconds stay seconds. What is missing is an `Estimate` without a value, which carries the reason. The
+papers' own numbers stand in the same rows by `harness.published`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.claims import DETECTING, Claim
+from harness.claims import DETECTING
 
 __all__ = [
     "FITTING",
@@ -19,16 +19,18 @@ __all__ = [
     "MethodRow",
     "Row",
     "Summary",
+    "estimate",
+    "fitted_as",
     "headline",
     "methods",
+    "notices",
     "per_class",
     "proposals",
-    "published",
-    "published_beside",
     "ratios",
     "sizes",
     "stages",
     "training",
+    "why_not",
 ]
 
 Summary = Mapping[str, Any]
@@ -51,6 +53,8 @@ class Estimate:
     """Why `value` is None; None where there is a value."""
     fixed_decimals: int | None = None
     """Digits after the point of a count or of a published number, which is shown as it was printed; else None."""
+    missing: str = "–"
+    """What stands where there is no value."""
 
     def shifted(self, power: int) -> Estimate:
         """The same number in a unit ``10 ** power`` times smaller: 3 turns seconds to ms, 2 fractions to percent."""
@@ -59,7 +63,7 @@ class Estimate:
             return None if number is None else number * 10.0**power
 
         fixed = None if self.fixed_decimals is None else self.fixed_decimals - power
-        return Estimate(times(self.value), times(self.low), times(self.high), self.reason, fixed)
+        return Estimate(times(self.value), times(self.low), times(self.high), self.reason, fixed, self.missing)
 
     @property
     def decimals(self) -> int:
@@ -125,8 +129,8 @@ def headline(summary: Summary) -> list[MethodRow]:
     rows = []
     for name, result in methods(summary).items():
         seconds, ratios = result.get("seconds") or {}, (summary.get("speedup") or {}).get(name) or {}
-        no_time = _why_not(result, f"no time was measured for {name}")
-        no_ratio = _why_not(result, f"no ratio to {baseline} was computed")
+        no_time = why_not(result, f"no time was measured for {name}")
+        no_ratio = why_not(result, f"no ratio to {baseline} was computed")
         rows.append(
             MethodRow(
                 method=name,
@@ -134,16 +138,21 @@ def headline(summary: Summary) -> list[MethodRow]:
                 source=None,
                 status=str(result.get("status", "error")),
                 reason=result.get("reason"),
-                map=_estimate(result.get("map") or {}, "voc07", _why_not(result, "no mAP was computed")),
-                conv=_estimate(seconds, "conv", no_time),
-                fc=_estimate(seconds, "fc", no_time),
-                total=_estimate(seconds, "total", no_time),
-                speedup_conv=_estimate(ratios, "conv", no_ratio),
-                speedup_total=_estimate(ratios, "total", no_ratio),
+                map=_map(result, "voc07"),
+                conv=estimate(seconds, "conv", no_time),
+                fc=estimate(seconds, "fc", no_time),
+                total=estimate(seconds, "total", no_time),
+                speedup_conv=estimate(ratios, "conv", no_ratio),
+                speedup_total=estimate(ratios, "total", no_ratio),
                 baseline=baseline,
             )
         )
     return rows
+
+
+def _map(result: Mapping[str, Any], metric: str) -> Estimate:
+    found = estimate(result.get("map") or {}, metric, why_not(result, "no mAP was computed"))
+    return replace(found, missing="untrained") if result.get("trained") is False else found
 
 
 def stages(summary: Summary) -> list[Row]:
@@ -168,23 +177,44 @@ def stages(summary: Summary) -> list[Row]:
     return rows
 
 
+def fitted_as(summary: Summary) -> dict[str, str]:
+    """The methods that detect with another one's fit, and whose."""
+    found = {name: result.get("fitted_as") for name, result in methods(summary).items()}
+    return {name: str(other) for name, other in found.items() if other not in (None, name)}
+
+
+def notices(summary: Summary) -> dict[tuple[str, str], list[str]]:
+    """What each method said, by method and text: the images of which it said so, none where it was its fit."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for notice in summary.get("notices") or ():
+        images = found.setdefault((str(notice["method"]), str(notice["text"])), [])
+        if notice.get("image") is not None:
+            images.append(str(notice["image"]))
+    return found
+
+
 def training(summary: Summary) -> list[Row]:
-    """Seconds of each stage of fitting, and of all."""
+    """Seconds of each stage of fitting, and of all; a fit that serves several methods stands with the first alone."""
+    shared = fitted_as(summary)
     rows = []
     for name in (*FITTING, "unattributed", "total"):
         cells = []
-        for result in methods(summary).values():
+        for method, result in methods(summary).items():
+            if method in shared:
+                cells.append(Estimate(None, reason=f"fitted as {shared[method]}"))
+                continue
             fallback = "this method has no such stage" if result.get("fit_seconds") else "no fit was timed"
-            cells.append(_estimate(result.get("fit_seconds") or {}, name, _why_not(result, fallback)))
+            cells.append(estimate(result.get("fit_seconds") or {}, name, why_not(result, fallback)))
         rows.append(Row(name, tuple(cells)))
     return rows
 
 
 def sizes(summary: Summary) -> list[Row]:
-    """What each fitted model weighs: counts and bytes."""
+    """What each fitted model weighs, and the boxes that it computes at a time: counts and bytes."""
     rows = []
-    for name in ("model_bytes", "detections"):
-        cells = [_estimate(result, name, _why_not(result, "not recorded")) for result in methods(summary).values()]
+    chunked = any(result.get("chunk") is not None for result in methods(summary).values())
+    for name in ("model_bytes", "detections", *(("chunk",) if chunked else ())):
+        cells = [estimate(result, name, why_not(result, "not recorded")) for result in methods(summary).values()]
         rows.append(Row(name, tuple(replace(cell, fixed_decimals=0) for cell in cells)))
     return rows
 
@@ -197,7 +227,7 @@ def ratios(summary: Summary) -> list[Row]:
         cells = []
         for method, result in methods(summary).items():
             fallback = "this is the baseline" if method == baseline else f"no ratio to {baseline} was computed"
-            cells.append(_estimate(speedup.get(method) or {}, name, _why_not(result, fallback)))
+            cells.append(estimate(speedup.get(method) or {}, name, why_not(result, fallback)))
         rows.append(Row(name, tuple(cells)))
     return rows
 
@@ -208,93 +238,30 @@ def proposals(summary: Summary) -> list[Row]:
     counts, recall = dataset.get("proposals_per_image") or {}, dataset.get("recall") or {}
     digits = {"mean": 1, "min": 0, "max": 0}
     rows = [
-        Row(name, (replace(_estimate(counts, name, reason), fixed_decimals=decimals),))
+        Row(name, (replace(estimate(counts, name, reason), fixed_decimals=decimals),))
         for name, decimals in digits.items()
     ]
-    rows += [Row(f"recall {iou}", (_estimate(recall, iou, reason),)) for iou in ("0.5", "0.7")]
-    return [*rows, Row("seconds", (_estimate(dataset, "proposal_seconds", reason),))]
+    rows += [Row(f"recall {iou}", (estimate(recall, iou, reason),)) for iou in ("0.5", "0.7")]
+    return [*rows, Row("seconds", (estimate(dataset, "proposal_seconds", reason),))]
 
 
 def per_class(summary: Summary) -> list[Row]:
     """VOC07 average precision of each class as a fraction, then the mean in both definitions."""
     results = methods(summary)
     named = {name: None for result in results.values() for name in result.get("ap") or {}}
+    untrained = bool(results) and all(result.get("trained") is False for result in results.values())
+    classes = () if untrained else (*((summary.get("dataset") or {}).get("classes") or ()), *named)
     rows = []
-    for name in dict.fromkeys([*((summary.get("dataset") or {}).get("classes") or ()), *named]):
+    for name in dict.fromkeys(classes):
         cells = []
         for result in results.values():
-            untrained = ((result.get("map") or {}).get("voc07") or {}).get("reason")
-            fallback = untrained or "no object of this class counts in the evaluated images"
-            cells.append(_estimate(result.get("ap") or {}, name, _why_not(result, fallback)))
+            no_map = ((result.get("map") or {}).get("voc07") or {}).get("reason")
+            fallback = no_map or "no object of this class counts in the evaluated images"
+            cells.append(estimate(result.get("ap") or {}, name, why_not(result, fallback)))
         rows.append(Row(name, tuple(cells)))
     for metric in ("voc07", "voc10"):
-        fallback = "no mAP was computed"
-        cells = [_estimate(result.get("map") or {}, metric, _why_not(result, fallback)) for result in results.values()]
-        rows.append(Row(metric, tuple(cells)))
+        rows.append(Row(metric, tuple(_map(result, metric) for result in results.values())))
     return rows
-
-
-def published(claims: Iterable[Claim], names: Sequence[str] | None = None) -> list[MethodRow]:
-    """The rows of the papers' tables in the columns of `headline`, the oldest paper first.
-
-    A ratio that a paper prints in its text stands in the row of the table which it was computed from: that with the
-    same paper, method, backbone and baseline.
-
-    Args:
-        claims: as read by `harness.claims.read_claims`.
-        names: methods without their variants; a row of another method is left out. None keeps all.
-    """
-    tables: dict[tuple[str, ...], dict[str, Claim]] = {}
-    texts: list[Claim] = []
-    for claim in sorted(claims, key=lambda claim: claim.version):  # arXiv numbers begin with the year
-        if not claim.locator.startswith("Table"):
-            texts.append(claim)
-        elif names is None or claim.method in names:
-            key = (claim.citation, claim.name, claim.backbone)
-            tables.setdefault(key, {})[claim.quantity] = claim
-    return [_published_row(cells, texts) for cells in tables.values()]
-
-
-def published_beside(claims: Iterable[Claim], summary: Summary) -> list[MethodRow]:
-    """Few published rows for a narrow place: of the run's methods, with a total, the first network of each table."""
-    names, seen = methods(summary), set()
-    rows = []
-    for row in published(claims, [name.partition(":")[0] for name in names]):
-        if row.method in names and row.total.value is not None and (row.source, row.method) not in seen:
-            seen.add((row.source, row.method))
-            rows.append(row)
-    return rows
-
-
-def _published_row(cells: Mapping[str, Claim], texts: Sequence[Claim]) -> MethodRow:
-    first = next(iter(cells.values()))
-    ratio = cells.get("speedup_total")
-    baseline = ratio.relative_to if ratio else None
-    source, conv_ratio = first.citation, cells.get("speedup_conv")
-    for text in texts:
-        same = (text.source, text.name, text.backbone) == (first.source, first.name, first.backbone)
-        if same and text.quantity == "speedup_conv" and text.relative_to == baseline:
-            conv_ratio, source = text, f"{source}; conv ratio {text.citation}"
-    return MethodRow(
-        method=first.name,
-        backbone=first.backbone,
-        source=source,
-        status="published",
-        reason=None,
-        map=_printed(cells.get("map"), power=-2),
-        conv=_printed(cells.get("conv")),
-        fc=_printed(cells.get("fc")),
-        total=_printed(cells.get("total")),
-        speedup_conv=_printed(conv_ratio),
-        speedup_total=_printed(ratio),
-        baseline=baseline,
-    )
-
-
-def _printed(claim: Claim | None, power: int = 0) -> Estimate:
-    if claim is None:
-        return Estimate(None, reason="the source prints none there")
-    return Estimate(claim.value, fixed_decimals=claim.decimals).shifted(power)
 
 
 def _leading(number: float) -> int:
@@ -303,16 +270,16 @@ def _leading(number: float) -> int:
 
 
 def _seconds(result: Mapping[str, Any], name: str) -> Estimate:
-    return _estimate(result.get("seconds") or {}, name, _why_not(result, "not measured"))
+    return estimate(result.get("seconds") or {}, name, why_not(result, "not measured"))
 
 
-def _why_not(result: Mapping[str, Any], fallback: str) -> str:
+def why_not(result: Mapping[str, Any], fallback: str) -> str:
     """Why a number of this method may be missing: the method's own failure, where it failed."""
     status = result.get("status", "error")
     return fallback if status == "ok" else f"{status}: {result.get('reason') or 'no reason was recorded'}"
 
 
-def _estimate(node: Mapping[str, Any], key: str, fallback: str) -> Estimate:
+def estimate(node: Mapping[str, Any], key: str, fallback: str) -> Estimate:
     """Read ``node[key]``: a bare number, or an object with `value` or `mean`, `low` and `high`."""
     item = node.get(key)
     if isinstance(item, Mapping):

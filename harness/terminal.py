@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from harness import caption
 from harness.cells import headline_cells, plus_minus, status
 from harness.claims import Claim
-from harness.tables import MethodRow, Summary, headline, published_beside
+from harness.published import published_beside
+from harness.tables import MethodRow, Summary, headline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,20 +27,26 @@ def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
 
     plan, own = caption.plan(summary), headline(summary)
     parts: list[RenderableType] = [
-        Text(f"{plan.get('dataset', '?')}, backbone {plan.get('backbone', '?')}, {caption.device(summary)}", "bold"),
+        Text(f"{plan.get('dataset', '?')}, backbone {plan.get('backbone', '?')}, {_device(summary)}", "bold"),
         _table(_COLUMNS, [[row.method, *_numbers(row)] for row in own]),
     ]
     if any(row.speedup_total.low is not None for row in own):
         parts.append(Text("±: half of the 95 % interval. Total excludes proposals.", "dim"))
+    reasons = [row.map.reason for row in own if row.status == "ok" and row.map.value is None and row.map.reason]
+    parts += [Text(f"mAP: {_one_line(reason)}.", "dim") for reason in dict.fromkeys(reasons)]
     parts += [Text(f"{row.method}: {_one_line(status(row))}", "red") for row in own if row.status != "ok"]
     papers = [[row.method, *_numbers(row), _source(row)] for row in published_beside(claims, summary)]
     if papers:
         parts += [Text("\nWhat the papers print, on their data and GPUs", "bold")]
         parts += [_table((*(name.replace("\ns/image", "\ns") for name in _COLUMNS), "source"), papers, style="dim")]
-    verdict, reasons = caption.verdict(summary)
-    words = f"trust: {verdict}" + (f" ({'; '.join(reasons)})" if reasons else "")
+    verdict, doubts = caption.verdict(summary)
+    words = f"trust: {verdict}" + (f" ({'; '.join(doubts)})" if doubts else "")
     parts.append(Text(_one_line(words), "green" if verdict == "ok" else "yellow"))
     return Group(*parts)
+
+
+def _device(summary: Summary) -> str:
+    return caption.device(summary) + caption.precision(summary)
 
 
 def _one_line(text: str) -> str:
@@ -59,7 +66,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], style: str = ""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), style=style, row_styles=[style])
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), style=style, row_styles=[style]
+    )
     for column in header:
         table.add_column(column, justify="left" if column in ("method", "source") else "right", vertical="bottom")
     for row in rows:

@@ -127,8 +127,9 @@ class Timing(Generic[T]):
 class _Marks:
     """Listener of one detect call. Stages do not nest: an inner mark would count its time twice."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, on_notice: Callable[[str], None]) -> None:
         self._clock = clock
+        self.notice = on_notice
         self._open: tuple[Stage, Mark] | None = None
         self.spans: list[tuple[Stage, Mark, Mark]] = []
 
@@ -146,9 +147,13 @@ class _Marks:
         pass  # detect is short
 
 
-def measure(call: Callable[[], T], clock: Clock) -> Timing[T]:
-    """Time one detect call and its stages."""
-    marks = _Marks(clock)
+def _unheard(_text: str) -> None:
+    pass
+
+
+def measure(call: Callable[[], T], clock: Clock, on_notice: Callable[[str], None] = _unheard) -> Timing[T]:
+    """Time one detect call and its stages. `on_notice` is called inside the timed block, so it must be quick."""
+    marks = _Marks(clock, on_notice)
     with listening(marks):
         clock.settle()
         start = time.perf_counter()
@@ -169,10 +174,16 @@ class FitWatch:
     Detecting stages that occur inside a fitting stage are its inner work and not counted.
     """
 
-    def __init__(self, clock: Clock, on_progress: Callable[[Stage, int, int, str], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_progress: Callable[[Stage, int, int, str], None],
+        on_notice: Callable[[str], None] = _unheard,
+    ) -> None:
         """`on_progress` is told (stage, done, total, text)."""
         self._clock = clock
         self._on_progress = on_progress
+        self._on_notice = on_notice
         self._current: Stage | None = None
         self._start = 0.0
         self.seconds = dict.fromkeys(Stage.of_fitting(), 0.0)
@@ -212,6 +223,10 @@ class FitWatch:
         if self._current is not None:
             self._on_progress(self._current, done, total, text)
 
+    def notice(self, text: str) -> None:
+        """Pass on."""
+        self._on_notice(text)
+
 
 def order(names: Sequence[str], turn: int) -> list[str]:
     """The order of M methods on one image, from a Williams design.
@@ -220,6 +235,8 @@ def order(names: Sequence[str], turn: int) -> list[str]:
     place in the queue nor what a neighbour leaves in the caches favours one of them. For two methods: AB, BA, BA, AB.
     """
     count = len(names)
+    if count == 0:
+        return []
     # 0, 1, M-1, 2, M-2, ...: the steps between neighbours are all different, so the M rotations pair everybody once
     # (twice with the mirrored rotations, which odd M needs).
     zigzag = [(step + 1) // 2 if step % 2 else -(step // 2) for step in range(count)]

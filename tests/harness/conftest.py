@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+import detectors
+from detectors.contract import (
+    SHARED_POLICY,
+    Detections,
+    Example,
+    Policy,
+    SettingsError,
+    Stage,
+    detect_only,
+    notice,
+    stage,
+)
 from harness.datasets.shapes import Shapes
 from harness.plan import Plan
 from harness.progress import Reporter
@@ -58,3 +73,128 @@ def small_plan(boxes_file: Path) -> Callable[..., Plan]:
 def silent() -> Reporter:
     """Shows nothing."""
     return Reporter(quiet=True)
+
+
+@dataclass(frozen=True)
+class FakeConfig:
+    """Settings of `Fake`."""
+
+    iterations: int = 40
+    policy: Policy = detect_only(SHARED_POLICY)
+    fc_width: int | None = None
+    width: int = 4
+    rank: int | None = detect_only(None)
+    chunk: int | None = detect_only(None)
+    bf16: bool = detect_only(False)
+
+
+class Fake:
+    """A detector of a millisecond: one linear layer on the corners of each box, drawn when it is fitted."""
+
+    paper = "FAKE"
+    needs_proposals = True
+    quick_per_image = 1
+    Config: ClassVar[type[Any]] = FakeConfig
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "low": {"rank": 1},
+        "wide": {"width": 8},
+        "never": {"rank": 0},
+    }
+    paper_policy = Policy(per_image=None)
+    log: ClassVar[list[str]]
+    """Calls of all fakes of a test."""
+    stop_at: ClassVar[int | None]
+    """Step of the next fit that is interrupted."""
+
+    def __init__(self, n_classes: int, config: FakeConfig, backbone: object, device: torch.device) -> None:
+        if config.rank == 0:
+            raise SettingsError("a rank of 0 leaves nothing; give at least 1")
+        self.n_classes, self.config, self.device = n_classes, config, device
+        self.chunk = config.chunk
+        self.weight = torch.zeros(0)
+
+    def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
+        """Four steps with a checkpoint after each."""
+        self.weight = torch.rand(self.config.width, 4, generator=generator)
+        kept = workdir / "step"
+        first = int(kept.read_text()) if kept.exists() else 0
+        self.log.append(f"fit from {first}")
+        with stage(Stage.FINETUNE):
+            for step in range(first, 4):
+                if step == type(self).stop_at:
+                    type(self).stop_at = None
+                    raise KeyboardInterrupt
+                kept.write_text(str(step + 1))
+            notice("few objects")
+
+    def initialise(self, *, generator: torch.Generator) -> None:
+        """One draw."""
+        self.log.append("initialise")
+        self.weight = torch.rand(self.config.width, 4, generator=generator)
+
+    def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Detections:
+        """Each box is an object of class 1."""
+        with stage(Stage.FC):
+            scores = (proposals.to(self.device) @ self.weight.T[:, : self.config.rank]).sum(dim=1)
+        with stage(Stage.SUPPRESS):
+            if self.chunk is None:
+                self.chunk = 64
+                notice("chunk set")
+            scores, order = scores.sort(descending=True, stable=True)
+            return Detections(
+                proposals[order][:100], scores[:100], torch.ones(min(len(scores), 100), dtype=torch.int64)
+            )
+
+    def save(self, path: Path) -> None:
+        """The weight alone."""
+        save_file({"weight": self.weight}, path)
+
+    def restore(self, path: Path) -> None:
+        """And back."""
+        self.log.append(f"restore {path.stem}")
+        self.weight = load_file(path)["weight"]
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Settings of `Pair`."""
+
+    detectors: tuple[type[Any], ...]
+    members: tuple[Any, ...]
+    policy: Policy = SHARED_POLICY
+    iterations: int = 0
+
+
+class Pair(Fake):
+    """Two fakes as one method; only its settings matter."""
+
+    Config = PairConfig
+
+    def __init__(self, n_classes: int, config: PairConfig, backbone: object, device: torch.device) -> None:
+        super().__init__(n_classes, config.members[0], backbone, device)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
+    """Method names that begin with ``fake`` are of this class; ``other`` is another of the same kind."""
+    own = type("Own", (Fake,), {"log": [], "stop_at": None})
+    other = type("Other", (Fake,), {"log": [], "stop_at": None})
+    original = detectors.load
+
+    def load(name: str) -> detectors.Method:
+        if "+" in name:
+            members = tuple(load(part) for part in name.split("+"))
+            config = PairConfig(tuple(one.detector for one in members), tuple(one.config for one in members))
+            pair: Any = type("OwnPair", (Pair,), {"log": [], "stop_at": None})
+            return detectors.Method(name, pair, config, members)
+        base, *variants = name.split(":")
+        found = {"fake": own, "other": other}.get(base)
+        if found is None:
+            return original(name)
+        changes: dict[str, Any] = {}
+        for variant in variants:
+            changes |= found.variants[variant]
+        return detectors.Method(name, found, FakeConfig(**changes))
+
+    monkeypatch.setattr(detectors, "load", load)
+    return own

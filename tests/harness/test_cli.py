@@ -106,7 +106,7 @@ def place(tmp_path: Path) -> Path:
 
 MISTAKES: dict[str, tuple[list[str], str]] = {
     "method": (["--methods", "rcnn,frcn"], "no method 'frcn'; there are "),
-    "variant": (["--methods", "rcnn:9"], "no variant 'rcnn:9'"),
+    "variant": (["--methods", "rcnn:9"], "no variant rcnn:9; variants of rcnn: "),
     "no method": (["--methods", ""], "no method ''"),
     "data set": (["--dataset", "imagenet"], "no data set 'imagenet'; there are shapes and voc:DIR"),
     "folder of the data set": (["--dataset", "voc:{}/none"], "{}/none"),
@@ -125,9 +125,11 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "proposals": (["--proposals", "edge-boxes"], "no proposals 'edge-boxes'"),
     "proposals file": (["--proposals", "{}/none.npz"], "{}/none.npz"),
     "images": (["--images", "0"], "--images: "),
-    "iterations": (["--iterations", "0"], "--iterations: expected at least 1, got 0"),
+    "iterations": (["--iterations", "-1"], "--iterations: expected 0, which trains nothing, or more, got -1"),
     "iterations in words": (["--iterations", "abc"], "--iterations: expected a number, 'quick' or 'paper', got 'abc'"),
     "policy": (["--policy", "mine"], "--policy: "),
+    "precision": (["--precision", "fp8"], "--precision: "),
+    "precision of a CPU": (["--precision", "tf32", "--device", "cpu"], "--precision tf32: a CPU has no TF32"),
     "plan": (["--plan", "{}/none.toml"], "no plan file {}/none.toml"),
     "field of the plan": (["--plan", "{}/wrong.toml"], "wrong.toml: there is no 'speed'"),
     "out is a file": (["--out", "{}/file"], "{}/file is a file"),
@@ -293,7 +295,7 @@ def test_the_run_folder_holds_what_is_promised(main_job: tuple[Path, subprocess.
     """Manifest, samples, detections, summary, report, figures; nothing of the work in between."""
     out, _ = main_job
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    expected = {"manifest.json", "truth.json", "samples.jsonl", "summary.json", "report.md"}
+    expected = {"manifest.json", "truth.json", "samples.jsonl", "flops.json", "summary.json", "report.md"}
     expected |= {f"detections/{name}.json" for name in ("rcnn", "spp", "fast")}
     assert expected <= files
     assert {name for name in files if name.startswith("detections/")} == {
@@ -333,7 +335,8 @@ def test_the_summary_keeps_the_promises_of_its_schema(
     for ratios in summary["speedup"].values():
         for name in ("conv", "features", "total"):
             assert {"value", "low", "high", "flop_ratio", "utilisation_ratio"} <= ratios[name].keys()
-            assert ratios[name]["flop_ratio"] is not None or ratios[name]["flop_reason"]
+            product = ratios[name]["flop_ratio"] * ratios[name]["utilisation_ratio"]
+            assert product == pytest.approx(ratios[name]["value"])
     ratio = summary["methods"]["rcnn"]["seconds"]["conv"]["mean"] / summary["methods"]["spp"]["seconds"]["conv"]["mean"]
     assert summary["speedup"]["spp"]["conv"]["value"] == pytest.approx(ratio, rel=1e-12)
 

@@ -285,6 +285,29 @@ def test_repeats_that_differ_cost_the_trust(
     assert "repeats of fast" in summary["trust"]["reasons"][0]
 
 
+def test_five_methods_are_timed_untrained(small_plan: PlanMaker, tmp_path: Path) -> None:
+    """The operations of each stage are those of hand arithmetic; the variants of a method differ where they should."""
+    names = ("rcnn", "spp", "spp:5", "fast", "fast:svd")
+    summary = run(small_plan(methods=",".join(names), weights="random", iterations=None), tmp_path / "run")
+    about = summary["methods"]
+    assert {name: (each["status"], each["trained"]) for name, each in about.items()} == dict.fromkeys(
+        names, ("ok", False)
+    )
+    boxes, classes, width = summary["dataset"]["proposals_per_image"]["mean"], 8, 16
+    flops = {name: each["flops"] for name, each in about.items()}
+    # mini on a 64-px crop: sides of 32, 16 and 8 after the layers with stride, 3x3 kernels but for the first, 5x5.
+    layers = 75 * 24 * 32**2 + 216 * 48 * 16**2 + (432 * 96 + 864 * 96 + 864 * 64) * 8**2
+    assert flops["rcnn"]["conv"] == pytest.approx(boxes * 2 * layers)
+    for name, pooled in (("rcnn", 64 * 36), ("spp", 64 * 50), ("spp:5", 64 * 50), ("fast", 64 * 36)):
+        assert flops[name]["fc"] == pytest.approx(boxes * 2 * width * (pooled + width))
+    for name, pooled in (("rcnn", 64 * 36), ("spp", 64 * 50)):
+        # One SVM and one ridge regression of four numbers a class.
+        assert flops[name]["decode"] == pytest.approx(boxes * 2 * classes * (width + 4 * pooled))
+    assert flops["fast"]["decode"] == pytest.approx(boxes * 2 * width * (classes + 1 + 4 * classes))
+    assert flops["spp:5"]["conv"] > 3 * flops["spp"]["conv"]
+    assert flops["fast:svd"]["conv"] == flops["fast"]["conv"]
+
+
 def test_settings_of_the_plan_reach_the_detector(small_plan: PlanMaker) -> None:
     """Iterations, width and policy; 'paper' leaves each paper's own."""
     from harness.preparation import prepare

@@ -18,8 +18,9 @@ import torch
 import detectors
 from detectors.contract import SHARED_POLICY, Detections, Example
 from detectors.parts.decide import decide
+from detectors.parts.mining import HardNegativeMiner
 from detectors.parts.regions import Regions
-from detectors.parts.svm import HardNegativeMiner, SvmSettings, feature_scale, scaled_cost
+from detectors.parts.svm import SvmSettings, feature_scale, scaled_cost
 from harness import accuracy
 from harness.datasets.shapes import CLASSES, Shapes
 from harness.proposals.selective_search import SelectiveSearch
@@ -157,7 +158,7 @@ def _colour_svm(train: Sequence[Example]) -> Detect:
 
     def detect(example: Example) -> Detections:
         features = _histograms(example.image, example.proposals) * factor
-        return decide(example.proposals, classifiers.scores(features), SHARED_POLICY)
+        return decide(example.proposals, features @ classifiers.weight.T + classifiers.bias, SHARED_POLICY)
 
     return detect
 

@@ -48,10 +48,11 @@ FAILED = {"status": "oom", "reason": "no memory for $x^2_ boxes"}
         {"rcnn": result(9.0, 0.6), "spp": result(0.1, 0.58), "fast": result(0.09, 0.59)},
         {"rcnn": FAILED, "spp": result(0.1, 0.58)},
         {"rcnn": result(9.0, None), "spp": result(0.1, None)},
+        {"rcnn": {**result(9.0, None), "trained": False}, "spp:5": {**result(0.1, None), "trained": False}},
         {"rcnn": FAILED},
         {},
     ],
-    ids=["all", "one failed", "untrained", "all failed", "nothing"],
+    ids=["all", "one failed", "no mAP", "untrained", "all failed", "nothing"],
 )
 def test_figures_are_drawn_whatever_is_missing(tmp_path: Path, results: dict[str, Any]) -> None:
     """Two figures in two forms always come out, and the SVG files are XML."""
@@ -71,6 +72,20 @@ def test_figures_are_reproducible_to_the_byte(tmp_path: Path) -> None:
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
     assert not any(b"<dc:date>" in path.read_bytes() for path in first if path.suffix == ".svg")
+
+
+def test_nine_methods_have_nine_looks() -> None:
+    """No two points share colour and marker, variants included."""
+    from matplotlib.figure import Figure
+
+    from harness.figures import _points
+    from harness.tables import headline
+
+    axes = Figure().subplots()
+    names = ("rcnn", "spp", "spp:5", "spp:5:pool5", "fast", "fast:svd", "fast:5", "spp+rcnn", "spp:pool5")
+    _points(axes, headline(summary(**{name: result(1.0 + at, 0.5) for at, name in enumerate(names)})))
+    looks = {(line.get_color(), line.get_marker()) for line in axes.lines if line.get_marker() in "osD^vP*"}
+    assert len(looks) == len(names)
 
 
 def test_a_changed_number_changes_the_figures(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_text_of_the_command_line_is_understood() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"iterations": "0"}, "--iterations: expected at least 1, got 0"),
+        ({"iterations": "-1"}, "--iterations: expected 0, which trains nothing, or more, got -1"),
         ({"iterations": "abc"}, "--iterations: expected a number, 'quick' or 'paper', got 'abc'"),
         ({"iterations": 1.5}, "--iterations: expected a number, 'quick' or 'paper', got 1.5"),
         ({"iterations": True}, "--iterations: expected a number, 'quick' or 'paper', got True"),
@@ -41,6 +41,7 @@ def test_text_of_the_command_line_is_understood() -> None:
         ({"fc_width": "0"}, "--fc-width: "),
         ({"seed": "-1"}, "--seed: "),
         ({"policy": "mine"}, "--policy: input should be 'shared' or 'paper', got 'mine'"),
+        ({"precision": "fp16"}, "--precision: input should be 'fp32', 'tf32' or 'bf16', got 'fp16'"),
         ({"device": "tpu"}, "--device: input should be 'auto', 'cpu' or 'cuda', got 'tpu'"),
         ({"methods": "rcnn,rcnn"}, "--methods: a method is named twice in rcnn,rcnn"),
         ({"methods": []}, "--methods: "),
@@ -55,6 +56,22 @@ def test_a_wrong_value_is_refused_by_its_option(values: dict[str, Any], words: s
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "trained"),
+    [
+        ({}, True),
+        ({"weights": "random"}, False),
+        ({"weights": "random", "iterations": "5"}, True),
+        ({"weights": "random", "iterations": "quick"}, True),
+        ({"iterations": "0"}, False),
+        ({"iterations": "paper"}, True),
+    ],
+)
+def test_random_weights_are_trained_only_when_asked_for(values: dict[str, Any], trained: bool) -> None:
+    """They are for measuring speed; 0 iterations train nothing whatever the weights."""
+    assert Plan.of(values).trained is trained
+
+
 def test_a_plan_is_frozen() -> None:
     """What was checked stays what it was."""
     plan = Plan.of({})
@@ -65,7 +82,7 @@ def test_a_plan_is_frozen() -> None:
 @pytest.mark.parametrize("field", sorted(set(Plan.model_fields) - {"methods"}))
 def test_digest_and_differences_see_every_field(field: str) -> None:
     """Two plans that differ anywhere have different digests and name the field."""
-    other: dict[str, Any] = {"policy": "paper", "device": "cpu"}
+    other: dict[str, Any] = {"policy": "paper", "device": "cpu", "precision": "bf16"}
     plan, changed = Plan.of({}), Plan.of({field: other.get(field, "77")})
     assert plan.differences(changed) == (field,)
     assert plan.digest != changed.digest

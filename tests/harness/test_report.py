@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from harness.claims import read_claims
+from harness.published import published
 from harness.report import excerpt, markdown, page, terminal
-from harness.tables import Estimate, headline, methods, published
+from harness.tables import Estimate, headline, methods
 
 CLAIMS = read_claims()
 
@@ -171,14 +172,106 @@ def test_missing_values_carry_their_reason() -> None:
     assert not re.search(r"\b(nan|None|null|inf)\b", text)
 
 
-def test_an_untrained_run_has_no_map() -> None:
-    """Where nothing was trained, accuracy is a dash with that reason."""
+UNTRAINED: dict[str, Any] = {"value": None, "low": None, "high": None, "reason": "untrained: nothing was learnt"}
+
+
+def untrained() -> dict[str, Any]:
+    """A run of five methods of which none was trained."""
     run = copy.deepcopy(SUMMARY)
-    untrained = {"value": None, "low": None, "high": None, "reason": "no training images"}
-    run["methods"]["spp"] |= {"map": {"voc07": untrained, "voc10": untrained}, "ap": {}, "fit_seconds": None}
+    names = ["rcnn", "spp", "spp:5", "fast", "fast:svd"]
+    run["plan"]["methods"], run["dataset"]["train_images"] = names, 0
+    run["methods"] = {name: result(0.5, 8.123, 0.0712, 8.765) for name in names}
+    run["speedup"] = {name: {key: ratio(153.0) for key in ("conv", "features", "total")} for name in names[1:]}
+    for about in run["methods"].values():
+        about |= {"trained": False, "map": {"voc07": UNTRAINED, "voc10": UNTRAINED}, "ap": None, "fit_seconds": {}}
+    return run
+
+
+def test_an_untrained_run_says_so_and_shows_no_zero() -> None:
+    """In the place of each mAP, with the reason; there is neither a training nor a class to show."""
+    text = markdown(untrained(), CLAIMS)
+    assert re.fullmatch(r"untrained\[\^\d+\]", row(text, "**spp:5**")[1])
+    assert "]: untrained: nothing was learnt" in text
+    assert "Nothing was trained" in text
+    assert "finetune" not in text
+    assert "\n| disc " not in text
+    assert "24 images, untrained" in excerpt(untrained(), CLAIMS, figures="")
+
+
+def test_five_methods_fit_a_terminal() -> None:
+    """80 columns, no line broken or cut, and the papers' rows are those of the variants that were run."""
+    lines = screen(untrained())
+    assert max(map(len, lines)) <= 80
+    own = [line for line in lines if "153.0× ± 1.2" in line]
+    assert [line.split()[:2] for line in own] == [[name, "untrained"] for name in ("spp", "spp:5", "fast", "fast:svd")]
+    text = "\n".join(lines)
+    assert "mAP: untrained: nothing was learnt." in text
+    for words in (
+        "fast:svd   56.5      –      –   0.06         –      169×  FRCN Table 4, CaffeNet",
+        "SPP Table 9, ZF-5",
+    ):
+        assert words in text
+    assert "…" not in text
+
+
+def screen(run: dict[str, Any]) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=80, no_color=True).print(terminal(run, CLAIMS))
+    return stream.getvalue().splitlines()
+
+
+def test_other_arithmetic_than_float32_is_said_beside_the_device() -> None:
+    """On the screen and in every report; float32 goes without saying."""
+    run = copy.deepcopy(SUMMARY)
+    assert ", fp32" not in screen(run)[0]
+    run["plan"]["precision"] = "bf16"
+    assert "CPU (Some CPU, 2 threads), bf16" in screen(run)[0]
+    assert "CPU (Some CPU, 2 threads), bf16" in page(run, CLAIMS, figures="")
+
+
+def test_operations_take_speed_ups_apart() -> None:
+    """In 10^9 per image; what is missing has its reason, and a run that counted none has no such part."""
+    assert "Floating-point operations" not in markdown(SUMMARY)
+    run = copy.deepcopy(SUMMARY)
+    stages = {"prepare": 1e6, "propose": 0, "conv": 5.25e9, "pool": 0, "fc": 1.5e9, "decode": 2e7, "suppress": None}
+    run["methods"]["rcnn"] |= {"flops": {**stages, "total": 6.8e9, "features": 6.7e9}, "flops_reason": None}
+    run["methods"]["spp"] |= {"flops": None, "flops_reason": "it reads values back"}
+    run["speedup"]["spp"]["conv"] |= {"flop_ratio": 12.5, "utilisation_ratio": 12.24}
+    run["speedup"]["spp"]["total"] |= {"flop_ratio": None, "utilisation_ratio": None, "flop_reason": "no operations"}
     text = markdown(run)
-    assert row(text, "**spp**")[1].startswith("–[^")
-    assert "]: no training images" in text
+    assert row(text, "conv", 2)[1] == "5.25"
+    assert row(text, "conv: ratio of operations")[2] == "12.5×"
+    assert row(text, "conv: ratio of utilisation")[2] == "12.2×"
+    notes = dict(re.findall(r"^\[\^(\d+)\]: (.+)$", text, flags=re.MULTILINE))
+    assert {"it reads values back", "no operations", "this is the baseline"} <= set(notes.values())
+    assert "## Floating-point operations" in page(run, figures="")
+
+
+def test_notices_stand_under_their_method() -> None:
+    """One line for each text, with the images that it was said of."""
+    assert "## Notices" not in markdown(SUMMARY)
+    run = copy.deepcopy(SUMMARY)
+    run["notices"] = [
+        {"method": "rcnn", "image": None, "text": "few | objects"},
+        *({"method": "rcnn", "image": f"i{index}", "text": "chunk halved to 64"} for index in range(5)),
+        {"method": "spp", "image": "i7", "text": "chunk halved to 64"},
+    ]
+    text = markdown(run)
+    assert r"- **rcnn**: few \| objects (while fitting)" in text
+    assert "- **rcnn**: chunk halved to 64 (5 images: i0, i1, i2, …)" in text
+    assert "- **spp**: chunk halved to 64 (1 image: i7)" in text
+
+
+def test_a_fit_that_serves_two_methods_is_counted_once() -> None:
+    """Its seconds stand with the first, the other names it."""
+    run = copy.deepcopy(SUMMARY)
+    run["methods"]["spp"] |= {"fitted_as": "rcnn", "chunk": 128}
+    text = markdown(run)
+    assert row(text, "finetune")[1] == "61.7"
+    assert row(text, "finetune")[2].startswith("–[^")
+    assert "spp detects with the model that was fitted as rcnn" in text
+    assert "]: fitted as rcnn" in text
+    assert row(text, "boxes computed at a time")[2] == "128"
 
 
 def test_names_cannot_break_a_table() -> None:

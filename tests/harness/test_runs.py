@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.record import SCHEMA_VERSION, Sample
 from harness.runs import RunError, RunFolder
@@ -123,14 +125,33 @@ def test_of_an_image_that_was_logged_twice_the_later_counts(folder: RunFolder) -
     assert folder.read_detections("spp:5") == [{"score": 0.2}, {"score": 0.1}]
 
 
-def test_scratch_files_of_a_fit_do_not_outlive_it(folder: RunFolder) -> None:
-    """Whether it ends well or not, and nothing of an earlier fit is seen."""
-    with folder.workdir("spp:5") as workdir:
-        (workdir / "cache.npy").touch()
+def test_scratch_files_of_a_fit_stay_until_it_is_finished(folder: RunFolder) -> None:
+    """A fit that was stopped finds its checkpoint again; another method's is left alone."""
+    (folder.workdir("spp:5") / "checkpoint.pt").touch()
+    folder.workdir("fast")
+    assert [path.name for path in folder.workdir("spp:5").iterdir()] == ["checkpoint.pt"]
+    folder.drop_workdir("spp:5")
+    assert list(folder.workdir("fast").parent.iterdir()) == [folder.workdir("fast")]
+    folder.drop_workdir("fast")
     assert not (folder.path / "work").exists()
-    with pytest.raises(ArithmeticError), folder.workdir("spp:5") as workdir:
-        raise ArithmeticError(list(workdir.iterdir()))
-    assert not (folder.path / "work").exists()
+    folder.drop_workdir("fast")
+
+
+NAMES = ["spp:5", "spp-5", "spp%2D5", "spp::5", "spp--5", "spp+rcnn", "spp:5+rcnn", "spp/5", "spp 5", "Spp_5", "süß"]
+
+
+@given(st.lists(st.sampled_from(NAMES) | st.text(min_size=1, max_size=8), min_size=2, max_size=2, unique=True))
+def test_no_two_methods_share_a_file(names: list[str]) -> None:
+    """Whatever a plug-in is called; and a name is one file, not a path."""
+    one, other = (RunFolder(Path("run")).model_path(name) for name in names)
+    assert one != other
+    assert one.parent == Path("run/models")
+
+
+def test_variants_are_files_that_one_can_read(folder: RunFolder) -> None:
+    """Colons do not stand in file names on every system."""
+    names = {name: folder.model_path(name).stem for name in ("spp:5:pool5", "spp+rcnn", "fast")}
+    assert names == {"spp:5:pool5": "spp-5-pool5", "spp+rcnn": "spp+rcnn", "fast": "fast"}
 
 
 def refusal(path: Path, *, resume: bool = False, overwrite: bool = False) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.contract import Stage, listening, progress, stage
+from detectors.contract import Stage, listening, notice, progress, stage
 from harness.timing import FitWatch, HostClock, clock_for, measure, order
 
 
@@ -212,6 +212,22 @@ def test_what_a_fit_does_outside_its_stages_is_in_its_total(device: FakeDevice) 
         "unattributed": 5.0,
         "total": 7.0,
     }
+
+
+def test_notices_are_passed_on_with_no_clock_touched(device: FakeDevice) -> None:
+    """From a detect call, also one that fails, and from a fit, inside a stage or not."""
+    heard: list[str] = []
+
+    def detect() -> None:
+        with stage(Stage.CONV):
+            notice("chunk halved")
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        measure(detect, device, heard.append)
+    FitWatch(device, lambda *_: None, heard.append).time(lambda: notice("few objects"))
+    assert heard == ["chunk halved", "few objects"]
+    measure(lambda: notice("nobody asked"), device)
 
 
 def test_nested_stages_of_fit_are_refused(device: FakeDevice) -> None:

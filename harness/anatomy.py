@@ -1,0 +1,63 @@
+"""Floating-point operations of each method, and what they explain of its speed-up."""
+
+from __future__ import annotations
+
+from harness.cells import Notes, by_method, escaped, in_brackets
+from harness.claims import DETECTING
+from harness.tables import Row, Summary, estimate, methods, why_not
+
+__all__ = ["anatomy", "operations", "section"]
+
+_PARTS = {"flop_ratio": "ratio of operations", "utilisation_ratio": "ratio of utilisation"}
+
+
+def operations(summary: Summary) -> list[Row]:
+    """Floating-point operations per image of each stage and of the sums; no row where none were asked for."""
+    results = methods(summary)
+    if not any("flops" in result for result in results.values()):
+        return []
+    rows = []
+    for name in (*DETECTING[:-1], "total", "features"):
+        cells = []
+        for result in results.values():
+            fallback = result.get("flops_reason") or "not counted"
+            cells.append(estimate(result.get("flops") or {}, name, why_not(result, fallback)))
+        if name != "propose" or any(cell.value for cell in cells):
+            rows.append(Row(name, tuple(cells)))
+    return rows
+
+
+def anatomy(summary: Summary) -> list[Row]:
+    """Each speed-up taken apart: the ratio of operations, and the ratio of the rates at which they are carried out."""
+    baseline, speedup = summary.get("baseline"), summary.get("speedup") or {}
+    rows = []
+    for name in ("conv", "features", "total"):
+        for key in ("flop_ratio", "utilisation_ratio"):
+            cells = []
+            for method, result in methods(summary).items():
+                node = (speedup.get(method) or {}).get(name) or {}
+                fallback = "this is the baseline" if method == baseline else node.get("flop_reason") or "not counted"
+                cells.append(estimate(node, key, why_not(result, fallback)))
+            rows.append(Row(f"{name} {key}", tuple(cells)))
+    return rows
+
+
+def section(summary: Summary, notes: Notes) -> list[str]:
+    """Both as blocks of Markdown; none for a run that counted nothing."""
+    rows = [(row.name, [in_brackets(cell.shifted(-9), notes) for cell in row.cells]) for row in operations(summary)]
+    if not rows:
+        return []
+    parts = []
+    for row in anatomy(summary):
+        of, _, key = row.name.partition(" ")
+        parts.append((f"{of}: {_PARTS[key]}", [in_brackets(cell, notes, "×") for cell in row.cells]))
+    baseline = escaped(summary.get("baseline"))
+    return [
+        "## Floating-point operations",
+        by_method(summary, "10^9 operations per image", rows),
+        "One multiply-add is two operations. Counted are convolutions, matrix products and bilinear sampling, as they "
+        "were run; element-wise operations, pooling by maximum and suppression are not.",
+        by_method(summary, f"speed-up over {baseline}", parts),
+        "A measured speed-up is the ratio of operations times the ratio of utilisation, which is that of the rates at "
+        "which operations are carried out: below 1 the method keeps the device less busy than the baseline does.",
+    ]

@@ -1,0 +1,61 @@
+"""What is said of a run while it goes on: the manifest as it grows, and lines on standard error."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import torch
+
+from harness.progress import Reporter
+from harness.record import Status
+from harness.runs import RunFolder
+
+__all__ = ["Journal"]
+
+_REASON_CHARACTERS = 300
+"""Of a failure in the manifest or in a sample; its traceback is kept whole."""
+
+
+class Journal:
+    """Keeps the manifest of a run on disk up to date."""
+
+    def __init__(self, folder: RunFolder, manifest: dict[str, Any], reporter: Reporter) -> None:
+        """`manifest` is changed in place."""
+        self.folder, self.manifest, self.reporter = folder, manifest, reporter
+
+    def method(self, name: str) -> dict[str, Any]:
+        """What the manifest says of a method; may be changed, then `save`."""
+        about: dict[str, Any] = self.manifest["methods"].setdefault(name, {})
+        return about
+
+    def save(self) -> None:
+        """Write the manifest."""
+        self.folder.write_manifest(self.manifest)
+
+    def chunk(self, method: str, chunk: int | None) -> None:
+        """Keep how many boxes a method computes at a time, which a run that goes on must use again."""
+        about = self.method(method)
+        if chunk is not None and about.get("chunk") != chunk:
+            about["chunk"] = chunk
+            self.save()
+
+    def notice(self, method: str, image: str | None, text: str) -> None:
+        """Keep what a method said, unless it said the same of the same image before. `image` is None for a fit."""
+        notice = {"method": method, "image": image, "text": " ".join(text.split())}
+        notices: list[dict[str, Any]] = self.manifest.setdefault("notices", [])
+        if notice in notices:
+            return
+        notices.append(notice)
+        self.save()
+        where = "" if image is None else f" on {image}"
+        self.reporter.note(f"{method}{where}: {notice['text']}")
+
+    def failure(self, method: str, error: Exception) -> tuple[Status, str]:
+        """Keep a traceback; returns the status and the reason, one line."""
+        log = self.folder.append_error(method, "".join(traceback.format_exception(error)))
+        status: Status = "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
+        first_line = next(iter(str(error).splitlines()), "no message")
+        reason = f"{type(error).__name__}: {first_line}"[:_REASON_CHARACTERS]
+        self.reporter.note(f"{method} failed: {reason} (traceback in {log})")
+        return status, reason
