@@ -7,6 +7,7 @@ a detector that scores on it neither waits for the device nor mixes devices. Wha
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +100,29 @@ def test_the_shadow_catches_a_wait_and_a_mix() -> None:
             there.nonzero()
         with pytest.raises(RuntimeError, match="device"):
             there + torch.zeros(3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", _METHODS)
+def test_a_cuda_device_scores_as_the_cpu_does(name: str, tmp_path: Path) -> None:
+    """One saved model scores and moves boxes alike on both devices, up to the rounding of float32 sums."""
+    method = detectors.load(name)
+    backbone = detectors.load_backbone("mini", "auto", generator=torch.Generator().manual_seed(0))
+    make: Any = method.detector
+    found = []
+    low = torch.rand(40, 2, generator=torch.Generator().manual_seed(1)) * 80
+    proposals = torch.cat([low, low + 30], dim=1)
+    image = torch.randint(256, (3, 120, 160), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    for device in ("cpu", "cuda"):
+        detector = make(4, method.config, backbone, torch.device(device))
+        if device == "cpu":
+            detector.initialise(generator=torch.Generator().manual_seed(0))
+            detector.save(tmp_path / "model")
+        else:
+            detector.restore(tmp_path / "model")
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
+            found.append([part.cpu() for part in detector.score(image, proposals)])
+    (boxes, scores), (boxes_there, scores_there) = found
+    torch.testing.assert_close(scores_there, scores, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(boxes_there, boxes, rtol=1e-3, atol=1e-1)
