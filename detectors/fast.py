@@ -162,6 +162,11 @@ class FastRCNN:
                 raise SettingsError(f"{name} of Fast R-CNN: expected {', '.join(known)}; got {getattr(config, name)!r}")
         if not config.scales_px or min(config.scales_px) < 1:
             raise SettingsError(f"scales_px of Fast R-CNN: expected sides of 1 px or more; got {config.scales_px}")
+        if not 1 <= config.images <= config.sampling.regions:
+            raise SettingsError(
+                f"images of Fast R-CNN: expected 1 to {config.sampling.regions}, the regions of a mini-batch; "
+                f"got {config.images}"
+            )
         if config.svd_ranks is not None and min(config.svd_ranks) < 1:
             raise SettingsError(f"svd_ranks of Fast R-CNN: expected ranks of 1 or more; got {config.svd_ranks}")
         self._backbone.tunable(self.tuned_from)
@@ -205,10 +210,10 @@ class FastRCNN:
         else:
             scores = outputs["classes"](features).float().softmax(dim=1)[:, 1:]
         scores = scores.masked_fill(~network.shown, float("-inf"))
-        if not self.config.bb or "boxes" not in outputs:
-            return clip(boxes, size[0], size[1])[:, None].expand(-1, self.n_classes, 4), scores
-        deltas = outputs["boxes"](features).float().view(len(boxes), self.n_classes, 4)
-        return clip(decode(boxes, deltas), size[0], size[1]), scores
+        moved = boxes[:, None].expand(-1, self.n_classes, 4)
+        if self.config.bb and "boxes" in outputs:
+            moved = decode(boxes, outputs["boxes"](features).float().view(len(boxes), self.n_classes, 4))
+        return clip(moved, *size), scores
 
     def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
         """Train the network under one loss, classes and boxes together [FRCN 2.3].

@@ -191,10 +191,10 @@ class RCNN:
             else:
                 scores = network.head.outputs["classes"](features).float().softmax(dim=1)[:, 1:]
                 scores = scores.masked_fill(~network.shown, float("-inf"))
-            if not self.config.bb:
-                unmoved = clip(boxes, image.shape[1], image.shape[2])
-                return unmoved[:, None].expand(-1, self.n_classes, 4), scores
-            return clip(decode(boxes, network.posthoc.deltas(pooled)), image.shape[1], image.shape[2]), scores
+            moved = boxes[:, None].expand(-1, self.n_classes, 4)
+            if self.config.bb:
+                moved = decode(boxes, network.posthoc.deltas(pooled))
+            return clip(moved, *image.shape[1:]), scores
 
     def describe(
         self, network: _Network, image: torch.Tensor, boxes: torch.Tensor

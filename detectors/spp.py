@@ -50,7 +50,10 @@ from detectors.parts.svm import SvmSettings
 __all__ = ["METHOD", "SPP", "Layer", "SPPConfig"]
 
 _BUFFER_BYTES = 512 * 2**20
-"""Pooled features held at a time while fine-tuning. The released code fills such a buffer for 500 mini-batches."""
+"""Pooled features held at a time while fine-tuning.
+
+Differs from [SPP spp_finetune_voc.m]: such a buffer is filled for 500 mini-batches there, 3.3 GB for 12,800 features,
+because memory is bounded; 81 fit here."""
 _LEVELS = (6, 3, 2, 1)
 """Pyramid: 36 + 9 + 4 + 1 = 50 bins [SPP 4.1]."""
 _DROPOUT, _SCALES = 2, 3
@@ -65,7 +68,10 @@ class SPPConfig:
     """The paper's numbers."""
 
     iterations: int = 300_000
-    """Mini-batches of fine-tuning: 250k + 50k [SPP 4.1]."""
+    """Mini-batches of fine-tuning: 250k + 50k [SPP 4.1].
+
+    Differs from [SPP spp_finetune_voc.m]: the last weights are kept; there those with the lowest error on windows of
+    the images that are tested afterwards, because that is to learn from the test set."""
     policy: Policy = detect_only(SHARED_POLICY)
     scales_px: tuple[int, ...] = (688,)
     """Shorter sides of the image; a single one of 688 px [SPP 4.1]. In proportion for a backbone trained on smaller
@@ -90,14 +96,18 @@ class SPPConfig:
         default_factory=lambda: Sgd(lr=1e-4, new_layer_factor=1.0, bias_factor=2.0, lr_drops_at=(250 / 300,))
     )
     """Where fc6 and fc7 are pretrained: 1e-4 for all three layers, a tenth for the last 50k of 300k [SPP 4.1]; biases
-    twice as fast (the prototxts)."""
+    twice as fast (the prototxts). The released solver has 1e-3, 1e-4 and 1e-5 for 30k each: the paper's counts here.
+
+    Differs from [SPP pascal_finetune_fc_spm_train_test_new.prototxt]: fc8's biases decay like those of fc6 and fc7,
+    where there they alone do not, because one rule for all biases suffices."""
     sgd_random_fc: Sgd = field(default_factory=lambda: Sgd(lr_drops_at=(250 / 300,)))
     """Differs from [SPP 4.1]: where fc6 and fc7 start random, a rate of 0.01, because 1e-4 is meant for layers that
     have learnt already."""
     svm: SvmSettings = field(default_factory=lambda: SvmSettings(negative_overlap=0.7))
     """A negative that overlaps another by more than 70 % is removed [SPP 4.1]; the rest as in R-CNN."""
     ridge: RidgeSettings = field(default_factory=lambda: RidgeSettings(ridge_lambda=4000.0, min_iou=0.5))
-    """lambda 4000 (SPP released code). Differs from [SPP 4.1]: IoU above 0.5, not 'at least', as R-CNN's rule is."""
+    """lambda 4000 (SPP released code). Differs from [SPP 4.1]: IoU above 0.5, not 'at least', because the released code
+    compares so, as R-CNN's does (spp_train_bbox_regressor.m)."""
 
 
 class _Network(nn.Module):
@@ -134,7 +144,9 @@ class SPP:
     paper_policy: ClassVar[Policy] = Policy(
         min_score=-1.5, per_class_before=None, iou=0.3, per_class_after=100, per_image=None
     )
-    """[SPP spp_test.m]: suppression first, then the 100 best of a class."""
+    """[SPP spp_test.m]: suppression first, then the 100 best of a class. Differs from it: boxes are moved, then
+    suppressed once, where there they are suppressed before they are moved and again after it, because one order serves
+    all methods."""
 
     def __init__(self, n_classes: int, config: SPPConfig, backbone: Backbone, device: torch.device) -> None:
         """Store what it is made of.
@@ -203,11 +215,11 @@ class SPP:
             features = network.features(pooled, self.config.layer)
         with stage(Stage.DECODE):
             scores = network.posthoc.scores(features)
-            if not self.config.bb:
-                unmoved = clip(boxes, image.shape[1], image.shape[2])
-                return unmoved[:, None].expand(-1, self.n_classes, 4), scores
-            # On pooled features whichever layer the SVMs see (the release regresses from layer 5).
-            return clip(decode(boxes, network.posthoc.deltas(pooled)), image.shape[1], image.shape[2]), scores
+            moved = boxes[:, None].expand(-1, self.n_classes, 4)
+            if self.config.bb:
+                # On pooled features whichever layer the SVMs see (the release regresses from layer 5).
+                moved = decode(boxes, network.posthoc.deltas(pooled))
+            return clip(moved, *image.shape[1:]), scores
 
     def describe(
         self, network: _Network, image: torch.Tensor, boxes: torch.Tensor, scales_px: Sequence[int]
@@ -382,7 +394,9 @@ class _Finetuning:
         """Pyramids of all regions of some mini-batches, one row after another, one conv pass an image.
 
         The image is taken at one size drawn at random for all of these mini-batches (`random_scale` of
-        spp_finetune_voc.m); detection takes the best one.
+        spp_finetune_voc.m); detection takes the best one. Differs from [SPP spp_features_convX_to_poolX.m]: a size is
+        drawn for each region there, from cached maps of all sizes; here for each image and its mirror image, because
+        one pass of convolutions is then enough.
         """
         draws = [self._draws[step] for step in steps]
         image = torch.cat([draw.image for draw in draws])

@@ -16,7 +16,11 @@ LOG_RATIO_CAP = math.log(1000 / 16)
 # Differs from [RCNN App. C]: the ratio is capped, because an untrained or bad regressor would make exp overflow.
 
 MIN_SIDE_PX = 1.0
-"""A thinner box counts as this wide or high, so that neither division by a side nor its logarithm is infinite."""
+"""A thinner box counts as this wide or high, so that neither division by a side nor its logarithm is infinite.
+
+Differs from [RCNN App. C, FRCN 2.3]: the released codes add 1e-14 (eps) to every side, because theirs may be 0 pixels
+long; a box of one pixel has a side of 1 here, and only what is no box is changed.
+"""
 
 
 def iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,13 @@ from torch import nn
 from detectors.contract import fit_settings
 from detectors.parts.backbones import Backbone
 from detectors.parts.regions import Regions
+from detectors.parts.tensorfiles import TensorFiles
 
 __all__ = ["Checkpoint", "fit_key"]
+
+_NETWORK, _OPTIMISER = "network.", "optimiser."
+_VELOCITY = "momentum_buffer"
+"""What torch's SGD keeps of the steps that it took, one tensor a parameter."""
 
 
 def fit_key(
@@ -36,32 +40,28 @@ class Checkpoint:
 
     def __init__(self, path: Path, network: nn.Module, key: str) -> None:
         """`key` names all that decides the fit; what was written under another key is not read."""
-        self._path, self._network, self._key = path, network, key
+        self._files, self._name, self._network = TensorFiles(path.parent, key), path.name, network
 
-    def load(self, optimiser: torch.optim.Optimizer) -> int:
+    def load(self, optimiser: torch.optim.SGD) -> int:
         """Fill network and optimiser; returns the steps taken, 0 where there is nothing to go on with."""
-        if not self._path.is_file():
+        tensors = self._files.load(self._name)
+        if tensors is None:
             return 0
-        device = next(self._network.parameters()).device
-        try:
-            state = torch.load(self._path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
-            return 0  # torn: written by something else, since ours are renamed into place when they are whole
-        if not isinstance(state, dict) or state.get("key") != self._key:
-            return 0
-        self._network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
+        step = int(tensors.pop("step"))
+        self._network.load_state_dict(_below(_NETWORK, tensors))
+        velocities = {int(place): {_VELOCITY: value} for place, value in _below(_OPTIMISER, tensors).items()}
+        optimiser.load_state_dict(optimiser.state_dict() | {"state": velocities})
+        return step
 
-    def save(self, step: int, optimiser: torch.optim.Optimizer) -> None:
+    def save(self, step: int, optimiser: torch.optim.SGD) -> None:
         """Replace the file; a kill at any moment leaves the old one or the new one."""
-        state = {
-            "key": self._key,
-            "step": step,
-            "network": self._network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".unfinished")
-        torch.save(state, beside)
-        beside.replace(self._path)
+        tensors = {"step": torch.tensor(step)}
+        tensors |= {_NETWORK + name: value for name, value in self._network.state_dict().items()}
+        for place, state in optimiser.state_dict()["state"].items():
+            if state.get(_VELOCITY) is not None:  # without momentum there is none
+                tensors[f"{_OPTIMISER}{place}"] = state[_VELOCITY]
+        self._files.save(self._name, tensors)
+
+
+def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

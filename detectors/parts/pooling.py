@@ -24,8 +24,8 @@ __all__ = ["MapRule", "map_windows", "roi_pool", "spatial_pyramid_pool"]
 MapRule = Literal["v4", "v2", "code"]
 """How SPP-net maps a box to cells: by the appendix of its last version, of its second one, or by the released code."""
 
-_INWARDS_PX: dict[str, tuple[float, float]] = {"v4": (0.0, 0.0), "v2": (1.5, 0.5)}
-"""By how much left and top corners, right and bottom corners are moved before they are divided.
+_TAKEN_OFF_PX: dict[str, tuple[float, float]] = {"v4": (0.0, 0.0), "v2": (1.5, 0.5)}
+"""What is taken off left and top corners, and off right and bottom ones, before they are divided.
 
 v2 prints floor((x - 139/2 + 63) / 16) + 1 and ceil((x + 139/2 - 75) / 16) - 1 for pixels and cells counted from 1, 139
 px being the receptive field of a ZF-5 whose first cell is centred on pixel 21. Counted in cells from 0 these are
@@ -70,7 +70,7 @@ def map_windows(
         low = torch.floor((first + _CODE_OFFSET_PX) / stride + 0.5).long()
         high = torch.ceil((last - _CODE_OFFSET_PX) / stride - 0.5).long()
     else:
-        left_px, right_px = _INWARDS_PX[rule]
+        left_px, right_px = _TAKEN_OFF_PX[rule]
         low = torch.floor((first - left_px) / stride).long() + 1
         high = torch.ceil((last - right_px) / stride).long() - 1
     half_way = torch.div(low + high, 2, rounding_mode="floor")

@@ -72,8 +72,11 @@ def resize_to(pixels: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor
     """Bring (C, H, W) to a height and width; returns what `resize` returns."""
     height, width = pixels.shape[1:]
     resized = functional.interpolate(pixels[None], size=size, mode="bilinear", align_corners=False)
-    # Differs from [SPP spp_features_convX_to_poolX.m]: 1-based corners grow by (s - 1) / (side - 1) there, half-open
-    # ones by the ratio of the sides here, because that is what maps the whole image onto the whole image.
+    # Differs from [SPP spp_features_convX.m]: uint8 pixels are resized there, and so rounded, before the mean is taken
+    # off; here it is taken off first, as in Fast R-CNN, because nothing is lost then.
+    # Differs from [SPP spp_features_convX_to_poolX.m, FRCN lib/fast_rcnn/test.py]: 1-based corners grow by (s - 1) /
+    # (side - 1) in the one, inclusive ones by the factor before its sides were rounded in the other; half-open ones by
+    # the ratio of the sides here, because that is what maps the whole image onto the whole image.
     factors = torch.empty(4, device=pixels.device)
     factors[0::2] = size[1] / width
     factors[1::2] = size[0] / height

@@ -63,6 +63,10 @@ def _split(regions: Regions, sampling: Sampling) -> tuple[torch.Tensor, torch.Te
 class RegionDraws:
     """Mini-batches of regions of all images at once, with replacement (window_data_layer.cpp of R-CNN's Caffe).
 
+    Differs from [SPP spp_finetune_voc.m]: each 500 mini-batches are drawn there without replacement from the regions of
+    some random images, ten times as many as are wanted; here as in R-CNN, because a mini-batch then depends on its
+    number alone.
+
     Mini-batch i is drawn when it is asked for and is the same whenever that is. The pools hold 12 bytes a region.
     """
 
@@ -129,6 +133,9 @@ def draw_images(
 
     Where an image has too little of one kind the mini-batch is smaller, as in the released code. The mirrored images
     are drawn per image, not per region: regions of one image share its feature map.
+
+    Differs from [FRCN lib/fast_rcnn/train.py]: images and mirror images are one list there, of which each comes once an
+    epoch; here a coin is tossed whenever an image comes, because that needs no second copy of all boxes.
     """
     per_image = sampling.regions // len(images)
     wanted_foreground = round(per_image * sampling.foreground_share)

@@ -142,9 +142,10 @@ def _picked(maps: Sequence[torch.Tensor], side_of: Callable[[torch.Tensor], int]
 def stack_maps(maps: Sequence[torch.Tensor]) -> torch.Tensor:
     """S maps of (1, C, h, w) as one batch (S, C, H, W), with zeros to the right and below.
 
-    Differs from [FRCN lib/utils/blob.py]: the images are padded there, and convolved with their padding, because Caffe
-    takes one blob; padding the maps gives the same values inside and costs nothing. Maps end in a ReLU, so a bin
-    that reaches into the zeros keeps its maximum.
+    Differs from [FRCN lib/utils/blob.py]: the images of a pyramid or a mini-batch are padded there, and convolved with
+    their padding, because Caffe takes one blob; here each goes through by itself, because padding costs time. Values
+    differ only near its edges, where biases make something of the padding there. Maps end in a ReLU, so a bin that
+    reaches into the zeros keeps its maximum.
     """
     if len(maps) == 1:
         return maps[0]

@@ -29,6 +29,7 @@ class Sgd:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     lr_drop: float = 0.1
+    """These three as in the released solvers of all three papers [FRCN 2.3]."""
     lr_drops_at: tuple[float, ...] = (0.75,)
     """Shares of the schedule after which the rate drops: 30k of 40k mini-batches in Fast R-CNN [FRCN 2.3]."""
     bias_factor: float = 1.0

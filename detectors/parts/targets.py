@@ -26,7 +26,10 @@ class Normaliser:
 
     @classmethod
     def of(cls, regions: Sequence[Regions], n_classes: int, foreground_iou: float) -> Normaliser:
-        """Measure mean and deviation over all regions of the training images that count as foreground."""
+        """Measure mean and deviation over all regions that count as foreground, of the training images and of their
+        mirror images (lib/fast_rcnn/train.py), where the target of x has the other sign.
+        """
+        mirror = torch.tensor([-1.0, 1.0, 1.0, 1.0])
         mean, deviation = torch.zeros(n_classes, 4), torch.ones(n_classes, 4)
         foreground = [item.best_iou >= foreground_iou for item in regions]
         targets = torch.cat([encode(r.boxes[f], r.best_box[f]) for r, f in zip(regions, foreground, strict=True)])
@@ -34,6 +37,7 @@ class Normaliser:
         for k in range(n_classes):
             mine = targets[labels == k + 1]
             if len(mine) > 1:
+                mine = torch.cat([mine, mine * mirror])
                 mean[k] = mine.mean(dim=0)
                 # A class seen through its ground-truth boxes alone has no spread to divide by.
                 deviation[k] = mine.std(dim=0, correction=0).clamp(min=1e-3)

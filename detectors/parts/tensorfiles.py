@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
 __all__ = ["TensorFiles"]
 
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_READ_BYTES = 2**20
+
 
 class TensorFiles:
-    """Named files of named tensors in one folder, each with the key that it was written under.
+    """Named files of named tensors in one folder, each good only under the key that it was written under.
 
-    Without a folder nothing is written and nothing found.
+    A file is what `torch.save` writes, followed by a digest of the key and of those bytes: torch alone takes some
+    damaged files for good ones with other numbers, and meets others with errors of any kind. Without a folder nothing
+    is written and nothing found.
     """
 
     def __init__(self, folder: Path | None, key: str) -> None:
@@ -22,16 +27,13 @@ class TensorFiles:
         self._folder, self._key = folder, key
 
     def load(self, name: str) -> dict[str, torch.Tensor] | None:
-        """The tensors of a file, on the CPU; None where there is nothing, something torn or something foreign."""
-        # What is no archive torch.load would take for a file of its older format, with errors of any kind.
-        if self._folder is None or not zipfile.is_zipfile(path := self._folder / name):
+        """The tensors of a file, on the CPU; None where there is nothing, something damaged or something foreign."""
+        if self._folder is None or not (path := self._folder / name).is_file():
             return None
-        try:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
-            return None
-        mine = isinstance(found, dict) and found.get("key") == self._key
-        tensors: dict[str, torch.Tensor] | None = found["tensors"] if mine else None
+        with path.open("rb") as file:
+            if self._digest(file, path.stat().st_size - _DIGEST_BYTES) != file.read(_DIGEST_BYTES):
+                return None
+        tensors: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return tensors
 
     def save(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
@@ -39,5 +41,16 @@ class TensorFiles:
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             beside = self._folder / f"{name}.unfinished"
-            torch.save({"key": self._key, "tensors": tensors}, beside)
+            torch.save(tensors, beside)
+            with beside.open("r+b") as file:
+                digest = self._digest(file, beside.stat().st_size)
+                file.write(digest)
             beside.replace(self._folder / name)
+
+    def _digest(self, file: BinaryIO, count: int) -> bytes:
+        """Of the key and the next `count` bytes; leaves the file behind them."""
+        digest = hashlib.sha256(self._key.encode())
+        while count > 0 and (part := file.read(min(count, _READ_BYTES))):
+            digest.update(part)
+            count -= len(part)
+        return digest.digest()

@@ -136,6 +136,8 @@ def test_variants_chain() -> None:
         ({"scoring": "sigmoid"}, "expected softmax, svm; got 'sigmoid'"),
         ({"scales_px": ()}, "scales_px"),
         ({"svd_ranks": (0, 5)}, "svd_ranks"),
+        ({"images": 0}, "images of Fast R-CNN: expected 1 to 128, .* got 0"),
+        ({"images": 129}, "images of Fast R-CNN: expected 1 to 128, .* got 129"),
     ],
 )
 def test_impossible_settings_are_refused_at_once(settings: dict[str, Any], words: str, small: Make) -> None:

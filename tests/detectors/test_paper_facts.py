@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ import detectors
 from detectors import fast, rcnn, spp
 from detectors.contract import Detector, Example
 from detectors.parts import chunks
-from detectors.parts.backbones import Backbone
+from detectors.parts.backbones import Backbone, FcStack
+from detectors.parts.head import Head
 from detectors.parts.mining import HardNegativeMiner
 from detectors.parts.pooling import map_windows, roi_pool, spatial_pyramid_pool
 from detectors.parts.svm import SvmSettings
@@ -166,7 +168,8 @@ def test_fast_targets_are_normalised_then_folded_back(small: Make, scenes: Scene
     """Targets of a class are trained with mean 0 and deviation 1, and the saved layer predicts them in their own units.
 
     With a learning rate of 0 the layer stays N(0, 0.001) with bias 0 until both statistics are folded into it, so its
-    bias is then the mean target of the class and its weights are spread by 0.001 deviations [FRCN 2.3].
+    bias is then the mean target of the class, over images and mirror images, and its weights are spread by 0.001
+    deviations [FRCN 2.3].
     """
     settings = replace(_FAST.sgd_random_fc, lr=0.0)
     tensors = _fitted_tensors(small("fast", sgd_random_fc=settings, fc_width=512), scenes, tmp_path)
@@ -177,6 +180,7 @@ def test_fast_targets_are_normalised_then_folded_back(small: Make, scenes: Scene
         if len(targets) < 3:
             continue
         compared += 1
+        targets = np.concatenate([targets, targets * (-1, 1, 1, 1)])
         np.testing.assert_allclose(bias[label - 1].numpy(), targets.mean(axis=0), rtol=1e-3, atol=1e-5)
         spread = weight[label - 1].double().std(dim=1).numpy()
         np.testing.assert_allclose(spread, 0.001 * targets.std(axis=0), rtol=0.15)
@@ -199,6 +203,109 @@ def _foreground_targets(scenes: Scenes, label: int) -> np.ndarray[Any, Any]:
                 shift = ((gx1 + gx2 - x1 - x2) / 2 / (x2 - x1), (gy1 + gy2 - y1 - y2) / 2 / (y2 - y1))
                 found.append((*shift, np.log((gx2 - gx1) / (x2 - x1)), np.log((gy2 - gy1) / (y2 - y1))))
     return np.array(found).reshape(-1, 4)
+
+
+def _with_fc_layers(backbone: Backbone, levels: tuple[int, ...]) -> Backbone:
+    """The backbone with pretrained fc6 and fc7 of 24 and 16 that take these grids, its fourth layer the first tuned."""
+    stack = FcStack(levels, (24, 16))
+    draw = torch.Generator().manual_seed(3)
+    weights = {key: torch.randn(shape, generator=draw) / 50 for key, shape in stack.shapes(64).items()}
+    geometry = replace(backbone.geometry, fc=stack, tuned_from="4th")
+    layers = ("1st", "2nd", "3rd", "4th", "5th")
+    return Backbone(
+        "own", backbone.features, geometry, backbone.convention, "0" * 64, layers=layers, fc_weights=weights
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "convolutions", "fc", "fc8"),
+    [
+        ("rcnn", (6,), (0, 1, 2, 3, 4), ((1e-3, 5e-4), (2e-3, 0)), ((1e-2, 5e-4), (2e-2, 0))),
+        ("spp", (6, 3, 2, 1), (), ((1e-4, 5e-4), (2e-4, 5e-4)), ((1e-4, 5e-4), (2e-4, 5e-4))),
+        ("fast", (6,), (3, 4), ((1e-3, 5e-4), (2e-3, 0)), ((1e-3, 5e-4), (2e-3, 0))),
+    ],
+)
+def test_rate_and_decay_of_every_layer(
+    name: str,
+    levels: tuple[int, ...],
+    convolutions: tuple[int, ...],
+    fc: tuple[tuple[float, float], tuple[float, float]],
+    fc8: tuple[tuple[float, float], tuple[float, float]],
+    scenes: Scenes,
+    backbone: Backbone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With pretrained fc layers: R-CNN learns all at 0.001 and fc8 at 0.01; SPP-net only fc layers, at 0.0001; Fast
+    R-CNN at 0.001 from its first tuned layer on. Biases twice as fast, and undecayed but in SPP-net [RCNN 2.3, SPP 4.1,
+    FRCN 2.3, 4.5, the prototxts]. What is not tuned is in no group, so that neither momentum nor decay moves it.
+    """
+    method = detectors.load(name)
+    module = importlib.import_module(f"detectors.{name}")
+    found: dict[int, tuple[float, float]] = {}
+
+    def look(groups: list[dict[str, Any]], *_: object) -> None:
+        found.update({id(one): (group["lr"], group["weight_decay"]) for group in groups for one in group["params"]})
+
+    monkeypatch.setattr(module, "descend", look)
+    own = _with_fc_layers(backbone, levels)
+    detector: Any = method.detector(8, replace(method.config, iterations=1), own, torch.device("cpu"))
+    detector.fit(scenes, generator=torch.Generator().manual_seed(0), workdir=tmp_path)
+    network = detector._network
+    assert own.fc_weights is not None
+    assert torch.equal(network.head.fc6.weight, own.fc_weights["fc6.weight"])
+    convs = [layer for layer in network.backbone.features if isinstance(layer, torch.nn.Conv2d)]
+    expected = {id(network.head.fc6): fc, id(network.head.fc7): fc} | {id(convs[place]): fc for place in convolutions}
+    expected |= {id(layer): fc8 for layer in network.head.outputs.values()}
+    layers = [*convs, network.head.fc6, network.head.fc7, *network.head.outputs.values()]
+    for layer in layers:
+        for one, wanted in zip((layer.weight, layer.bias), expected.get(id(layer), (None, None)), strict=True):
+            assert (id(one) in found) == (wanted is not None)
+            if wanted is not None:
+                assert found.pop(id(one)) == pytest.approx(wanted)
+    assert not found
+
+
+@pytest.mark.parametrize("levels", [(6,), (6, 3, 2, 1)])
+def test_frozen_layers_stay_to_the_bit(
+    levels: tuple[int, ...], scenes: Scenes, backbone: Backbone, tmp_path: Path
+) -> None:
+    """Momentum and decay move no layer below the first tuned one, nor a bias of it, in any number of steps [FRCN 4.5];
+    in the second stage of stage-wise training not even that which learnt in the first."""
+    own = _with_fc_layers(backbone, levels)
+    for name in ("fast", "fast:stage-wise"):
+        method = detectors.load(name)
+        detector: Any = method.detector(8, replace(method.config, iterations=3), own, torch.device("cpu"))
+        conv = _conv(_fitted_tensors(detector, scenes, tmp_path / name))
+        before = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
+        changed = sorted({key.rpartition(".")[0] for key in conv if not torch.equal(conv[key], before[key])})
+        assert changed == ["backbone.features.10", "backbone.features.8"]
+
+
+@pytest.mark.parametrize("name", ["rcnn", "spp", "fast"])
+def test_new_outputs_start_as_published(name: str, small: Make, tmp_path: Path) -> None:
+    """Class scores start N(0, 0.01), Fast R-CNN's offsets N(0, 0.001), all biases 0 [SPP 4.1, FRCN 2.3]."""
+    detector = small(name, fc_width=1024)
+    detector.initialise(generator=torch.Generator().manual_seed(0))
+    detector.save(tmp_path / "model")
+    tensors = load_file(tmp_path / "model")
+    deviations = {"classes": 0.01} | ({"boxes": 0.001} if name == "fast" else {})
+    for output, deviation in deviations.items():
+        assert float(tensors[f"head.outputs.{output}.weight"].std()) == pytest.approx(deviation, rel=0.05)
+        assert not tensors[f"head.outputs.{output}.bias"].any()
+
+
+def test_fc_layers_drop_half() -> None:
+    """Dropout of 0.5 behind fc6 and fc7 while a network learns (the prototxts of all three)."""
+    head = Head(4, (4000, 4000), {})
+    head.start(torch.ones(1, 4), {}, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        # All of fc6 is above 0, and all of fc7, whichever half of fc6 is dropped.
+        for linear in (head.fc6, head.fc7):
+            linear.weight.fill_(1e-3)
+        for layer in ("fc6", "fc7"):
+            features = head.features(torch.ones(1, 4), torch.Generator().manual_seed(1), layer=layer)  # type: ignore[arg-type]
+            assert float((features == 0).float().mean()) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("level", [6, 3, 2, 1])

@@ -138,17 +138,21 @@ def test_a_stopped_descent_goes_on_to_the_same_end(stop_at: int, tmp_path: Path)
     assert asked == 0
 
 
-@pytest.mark.parametrize("what", ["another key", "torn", "garbage"])
+@pytest.mark.parametrize("what", ["another key", "torn", "garbage", "one byte", "nothing"])
 def test_a_foreign_or_torn_checkpoint_is_not_read(what: str, tmp_path: Path) -> None:
-    """What another fit wrote, or half of a file, leads to a start from the beginning and no error."""
+    """What another fit wrote, half of a file or a damaged one lead to a start from the beginning and no error."""
     iterations = CHECKPOINT_EVERY + 10
     expected, _ = _walk(tmp_path / "fresh", iterations)
     _walk(tmp_path, iterations, key="another" if what == "another key" else "a fit")
     path = tmp_path / "state.pt"
     if what == "torn":
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    elif what == "garbage":
-        path.write_bytes(b"no checkpoint")
+    elif what == "one byte":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 1
+        path.write_bytes(content)
+    elif what != "another key":
+        path.write_bytes(b"" if what == "nothing" else b"\x80\x02 no checkpoint")
     found, asked = _walk(tmp_path, iterations)
     assert asked == iterations
     assert torch.equal(found, expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,8 +85,14 @@ def test_a_mini_batch_of_background_has_no_box_loss() -> None:
     assert not deltas.grad.any()
 
 
+def _with_mirror_images(targets: torch.Tensor) -> np.ndarray[Any, Any]:
+    """In a mirrored image a box has to move as far the other way along x, and all else as before."""
+    return torch.cat([targets, targets * torch.tensor([-1.0, 1.0, 1.0, 1.0])]).double().numpy()
+
+
 def test_statistics_are_taken_over_all_foreground_regions() -> None:
-    """Mean and deviation of a class run over its regions of IoU 0.5 and more, ground truth among them [FRCN 2.3]."""
+    """Mean and deviation of a class run over its regions of IoU 0.5 and more, ground truth among them, and over those
+    of the mirror images, which the release appends before it measures [FRCN 2.3, lib/fast_rcnn/train.py]."""
     near = [[10.0, 10.0, 50.0, 48.0], [12.0, 8.0, 52.0, 50.0], [14.0, 10.0, 50.0, 50.0]]
     far = [[60.0, 60.0, 90.0, 90.0], [10.0, 10.0, 24.0, 50.0]]
     regions = [
@@ -95,7 +102,7 @@ def test_statistics_are_taken_over_all_foreground_regions() -> None:
     ]
     found = Normaliser.of(regions, 3, 0.5)
     boxes = torch.tensor([[10.0, 10.0, 50.0, 50.0], *near])
-    targets = encode(boxes, boxes[:1].expand(4, 4)).double().numpy()
+    targets = _with_mirror_images(encode(boxes, boxes[:1].expand(4, 4)))
     np.testing.assert_allclose(found.mean[1].numpy(), targets.mean(axis=0), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found.deviation[1].numpy(), targets.std(axis=0), rtol=1e-5)
     # One region has no spread, and a class without any has nothing: both keep mean 0 and deviation 1.
@@ -105,13 +112,13 @@ def test_statistics_are_taken_over_all_foreground_regions() -> None:
 
 
 def test_normalised_targets_have_mean_0_and_deviation_1() -> None:
-    """That is what the normalisation is for [FRCN 2.3]."""
+    """That is what the normalisation is for [FRCN 2.3]; half of the images that it learns from are mirrored."""
     rng = np.random.default_rng(0)
     truth = [20.0, 20.0, 70.0, 80.0]
     near = (np.array(truth) + rng.uniform(-5, 5, (50, 4))).tolist()
     regions = _regions([truth], [1], near)
     normaliser = Normaliser.of([regions], 3, 0.5)
-    targets = encode(regions.boxes, regions.best_box)
+    targets = torch.from_numpy(_with_mirror_images(encode(regions.boxes, regions.best_box)))
     scaled = normaliser.normalise(targets, torch.zeros(len(targets), dtype=torch.int64)).double()
     np.testing.assert_allclose(scaled.mean(dim=0).numpy(), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(dim=0, correction=0).numpy(), 1, rtol=1e-4)

@@ -45,6 +45,21 @@ def test_a_torn_file_is_as_good_as_none(kept: int, tmp_path: Path) -> None:
     assert files.load("one") is None
 
 
+def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
+    """Neither one wrong byte, wherever it is, nor many break anything or give other numbers."""
+    files, path = TensorFiles(tmp_path, "a"), tmp_path / "one"
+    files.save("one", {"x": torch.arange(20.0), "step": torch.tensor(3)})
+    whole, draw = path.read_bytes(), random.Random(0)
+    for count in (1,) * 200 + (20,) * 100:
+        content = bytearray(whole)
+        for place in draw.sample(range(len(whole)), count):
+            content[place] ^= draw.randrange(1, 256)
+        path.write_bytes(content)
+        assert files.load("one") is None
+    path.write_bytes(whole)
+    assert files.load("one") is not None
+
+
 def test_a_foreign_file_is_as_good_as_none(tmp_path: Path) -> None:
     """Neither text, nor any bytes, nor archives and checkpoints of others are taken or break anything."""
     files, path = TensorFiles(tmp_path, "a"), tmp_path / "one"

@@ -30,6 +30,7 @@ _GEOMETRY = Geometry(
 
 
 def _norm() -> nn.Module:
+    """Caffe's `local_size`, `alpha`, `beta`, `k` (rcnn_batch_256_output_fc7.prototxt)."""
     return AcrossChannelNorm(5, alpha=1e-4, beta=0.75, k=1.0)
 
 

@@ -51,8 +51,9 @@ class Geometry:
     relative_size: float = 1.0
     """Input size over that of the papers' networks.
 
-    SPP-net's 688 px and Fast R-CNN's 600 px suit networks trained on 224-px crops, which then see an object of a usual
-    size as large as in training. A network trained on smaller crops gets images smaller in proportion.
+    Differs from [SPP 4.1, FRCN 5.2]: their 688 px and 600 px hold for every network there. They suit networks trained
+    on 224-px crops, which then see an object of a usual size as large as in training; one trained on smaller crops gets
+    images smaller in proportion, because it would otherwise see nothing as large as in training.
     """
     smallest_px: int = 1
     """Least side of an input that still gives one cell; anything smaller is an error of torch."""

@@ -18,6 +18,7 @@ __all__ = ["ARCHITECTURE"]
 
 
 def _norm() -> nn.Module:
+    """Caffe's `local_size`, `alpha`, `beta`, `k` (models/VGG_CNN_M_1024 of Fast R-CNN)."""
     return AcrossChannelNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 
 

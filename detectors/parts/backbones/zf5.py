@@ -33,6 +33,7 @@ _CONVENTION = InputConvention("BGR", 255, (128.0, 128.0, 128.0))
 
 
 def _norm() -> nn.Module:
+    """Caffe's `local_size`, `alpha`, `beta` (Zeiler_conv5.prototxt)."""
     return WithinChannelNorm(3, alpha=5e-5, beta=0.75)
 
 
