@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.cells import Notes, by_method, escaped, in_brackets
 from harness.claims import DETECTING
+from harness.summary import NOT_COUNTED
 from harness.tables import Row, Summary, estimate, methods, why_not
 
 __all__ = ["anatomy", "operations", "section"]
@@ -12,15 +13,16 @@ _PARTS = {"flop_ratio": "ratio of operations", "utilisation_ratio": "ratio of ut
 
 
 def operations(summary: Summary) -> list[Row]:
-    """Floating-point operations per image of each stage and of the sums; no row where none were asked for."""
+    """Floating-point operations per image of each stage and of the sums; no row where no method has been looked at."""
     results = methods(summary)
-    if not any("flops" in result for result in results.values()):
+    reasons = [result.get("flops_reason", NOT_COUNTED) for result in results.values()]
+    if all(reason == NOT_COUNTED for reason in reasons):
         return []
     rows = []
     for name in (*DETECTING[:-1], "total", "features"):
         cells = []
         for result in results.values():
-            fallback = result.get("flops_reason") or "not counted"
+            fallback = result.get("flops_reason") or NOT_COUNTED
             cells.append(estimate(result.get("flops") or {}, name, why_not(result, fallback)))
         if name != "propose" or any(cell.value for cell in cells):
             rows.append(Row(name, tuple(cells)))
@@ -36,7 +38,9 @@ def anatomy(summary: Summary) -> list[Row]:
             cells = []
             for method, result in methods(summary).items():
                 node = (speedup.get(method) or {}).get(name) or {}
-                fallback = "this is the baseline" if method == baseline else node.get("flop_reason") or "not counted"
+                fallback = node.get("flop_reason") or f"no ratio to {baseline} was computed"
+                if method == baseline:
+                    fallback = "this is the baseline"
                 cells.append(estimate(node, key, why_not(result, fallback)))
             rows.append(Row(f"{name} {key}", tuple(cells)))
     return rows

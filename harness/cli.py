@@ -136,10 +136,11 @@ def _compared(plan: Plan, folder: Path, *, resume: bool, overwrite: bool) -> dic
     from harness.compare import compare as run
     from harness.progress import Reporter
     from harness.runs import RunFolder
+    from harness.streams import kept_for_results
 
     command = shlex.join(["harness", *sys.argv[1:]])
     try:
-        with Reporter() as reporter:
+        with kept_for_results(), Reporter() as reporter:
             return run(plan, folder, resume=resume, overwrite=overwrite, command=command, reporter=reporter)
     except KeyboardInterrupt:
         kept = "what was measured is kept" if RunFolder(folder).exists else "nothing was measured yet"
@@ -182,7 +183,7 @@ def report(
 @app.command()
 def evaluate(
     detections: Annotated[Path, typer.Option("--detections", help="COCO results JSON.", show_default=False)],
-    dataset: Annotated[str, typer.Option("--dataset", help="shapes or voc:DIR.")] = "shapes",
+    dataset: Annotated[str, typer.Option("--dataset", help="shapes, voc:DIR or a plug-in's.")] = "shapes",
     split: Annotated[str, typer.Option("--split", help="Images that were detected in.")] = "test",
     images: Annotated[int | None, typer.Option("--images", help="First images of the split only.", min=1)] = None,
     metric: Annotated[str, typer.Option("--metric", help="voc07 or voc10.")] = "voc07",
@@ -191,8 +192,10 @@ def evaluate(
     """Average precision of a detections file."""
     with _one_line_errors():
         from harness.evaluate import evaluate_file
+        from harness.streams import kept_for_results
 
-        result = evaluate_file(detections, dataset=dataset, split=split, images=images, metric=metric)
+        with kept_for_results():
+            result = evaluate_file(detections, dataset=dataset, split=split, images=images, metric=metric)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return
@@ -203,7 +206,10 @@ def evaluate(
 @app.command()
 def methods(as_json: options.AsJson = False) -> None:
     """List the detectors there are, and where each comes from."""
-    found = _listed()
+    from harness.streams import kept_for_results
+
+    with kept_for_results():
+        found = _listed()
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return

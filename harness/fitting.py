@@ -45,13 +45,15 @@ def sharing(planned: Sequence[Ready]) -> dict[str, tuple[str, ...]]:
 def _same_fit(one: Ready, other: Ready) -> bool:
     if one.method.detector is not other.method.detector:
         return False
-    return _fit_settings(one.config) == _fit_settings(other.config)
+    return _fit_settings(one.method, one.config) == _fit_settings(other.method, other.config)
 
 
-def _fit_settings(config: Any) -> dict[str, Any]:
+def _fit_settings(method: detectors.Method, config: Any) -> dict[str, Any]:
     settings = fit_settings(config)
-    if "members" in settings:
-        settings["members"] = [_fit_settings(member) for member in settings["members"]]
+    if method.members:
+        settings["members"] = [
+            _fit_settings(member, own) for member, own in zip(method.members, settings["members"], strict=True)
+        ]
     return settings
 
 
@@ -88,6 +90,8 @@ class Fitting:
                     self._initialise(one, detector)
                 else:
                     about["fitted_as"] = self._fit(one, detector, planned, examples)
+                    # Here, too, since a run folder may be passed on without its models.
+                    about["fit_seconds"] = self._folder.read_fit(about["fitted_as"])
                     about["model_bytes"] = self._folder.model_path(about["fitted_as"]).stat().st_size
                 found[one.name] = detector
             except Exception as error:  # noqa: BLE001  (a method may fail in any way; the others must be measured)
@@ -113,16 +117,19 @@ class Fitting:
         for name in sharing(planned)[one.name]:
             if self._folder.read_fit(name) is not None:
                 self._folder.drop_workdir(name)
+                self._folder.drop_workdir(one.name)  # of a fit that failed before the other's was there
                 detector.restore(self._folder.model_path(name))
                 return name
         watch = self._watch(one)
         # Variants of a method draw the same, so that they differ by what they vary alone.
         generator, workdir = self._stream(_base(one.name)), self._folder.workdir(one.name)
+        goes_on = any(workdir.iterdir())
         watch.time(lambda: detector.fit(examples, generator=generator, workdir=workdir))
         path = self._folder.model_path(one.name)
         path.parent.mkdir(exist_ok=True)
         detector.save(path)
-        self._folder.write_fit(one.name, watch.as_seconds())
+        # What an interrupted fit took before is known to nobody.
+        self._folder.write_fit(one.name, {} if goes_on else watch.as_seconds())
         self._folder.drop_workdir(one.name)
         return one.name
 

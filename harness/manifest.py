@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import detectors
 from harness.examples import describe_data
 from harness.machine import describe_machine, describe_software, describe_source
 from harness.plan import Plan, PlanError
@@ -36,10 +37,16 @@ def new_manifest(
         },
         "weights_sha256": prepared.backbone.weights,
         "input": str(prepared.backbone.convention),
-        "methods": {},
+        "methods": {method.name: {"origin": _origin(method)} for method in prepared.methods},
         "notices": [],
         "warm_up_seconds": {},
     }
+
+
+def _origin(method: detectors.Method) -> str:
+    """Where a method comes from; of a combination, where its members do."""
+    parts = method.members or (method,)
+    return ", ".join(dict.fromkeys(detectors.origin(part.name) for part in parts))
 
 
 def check_same_plan(before: dict[str, Any], plan: Plan) -> None:
@@ -57,14 +64,20 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     """The manifest of a run that goes on.
 
     Raises:
-        PlanError: images, boxes, weights, machine or software are not what the run began with.
+        PlanError: images, boxes, weights, machine, software or a plug-in are not what the run began with.
     """
     inputs = ("train_sha256", "test_sha256", "train_boxes_sha256", "test_boxes_sha256")
     changed = [name for name in inputs if before["dataset"][name] != now["dataset"][name]]
     changed += [name for name in ("weights_sha256", "machine", "software") if before[name] != now[name]]
+    methods = {}
+    for name, about in now["methods"].items():
+        then = before["methods"].get(name, {})
+        origin = then.get("origin", about["origin"])  # runs of earlier versions have none
+        if origin != about["origin"]:
+            changed.append(f"{name} ({origin} then, {about['origin']} now)")
+        # Methods are brought up anew; what each chose for itself stays as it was.
+        methods[name] = about | ({"chunk": then["chunk"]} if "chunk" in then else {})
     if changed:
         what = ", ".join(changed)
         raise PlanError(f"--resume: {what} changed since the run began; start a new run with another --out")
-    # Methods are brought up anew; what each chose for itself stays as it was.
-    methods = {name: {"chunk": about["chunk"]} for name, about in before["methods"].items() if "chunk" in about}
     return {**before, "methods": methods, "status": "running"}

@@ -22,7 +22,9 @@ Text = str | None
 Methods = Annotated[
     Text, _planned("--methods", "Names with commas between; the first is the baseline. [rcnn,spp,fast]")
 ]
-DatasetName = Annotated[Text, _planned("--dataset", "shapes, or voc:DIR for a VOCdevkit year folder. [shapes]")]
+DatasetName = Annotated[
+    Text, _planned("--dataset", "shapes, voc:DIR for a VOCdevkit year folder, or a plug-in's. [shapes]")
+]
 TrainSplit = Annotated[Text, _planned("--train-split", "Images to learn from. [train]")]
 Split = Annotated[Text, _planned("--split", "Images to detect in. [test]")]
 Backbone = Annotated[
@@ -40,7 +42,7 @@ Weights = Annotated[
     ),
 ]
 Proposals = Annotated[
-    Text, _planned("--proposals", "selective-search, or a .npz, .json or .mat FILE. [selective-search]")
+    Text, _planned("--proposals", "selective-search, a .npz, .json or .mat FILE, or a plug-in's. [selective-search]")
 ]
 MaxProposals = Annotated[Text, _planned("--max-proposals", "Boxes an image at most. [2000]")]
 Images = Annotated[Text, _planned("--images", "First images of the test split only. [all; 60 of shapes]")]

@@ -180,11 +180,11 @@ class RunFolder:
         return self.path / "models" / f"{_file_name(method)}.safetensors"
 
     def write_fit(self, method: str, seconds: dict[str, float]) -> None:
-        """Say that the model of a method is whole, and how long its fit took."""
+        """Say that the model of a method is whole, and how long its fit took; no `seconds` where that is not known."""
         write_json(self.model_path(method).with_suffix(".json"), {"fit_seconds": seconds})
 
     def read_fit(self, method: str) -> dict[str, float] | None:
-        """Seconds of a method's fit; None where it was not finished."""
+        """Seconds of a method's fit, none where they are not known; None where it was not finished."""
         path = self.model_path(method).with_suffix(".json")
         if not path.exists():
             return None

@@ -18,15 +18,17 @@ from harness.record import SCHEMA_VERSION, Sample
 from harness.runs import RunFolder
 from harness.statistics import Estimate, mean, ratio_of_means
 
-__all__ = ["summarise"]
+__all__ = ["NOT_COUNTED", "summarise"]
 
 _METRICS: tuple[accuracy.Metric, ...] = ("voc07", "voc10")
 _RATIOS = ("conv", "features", "total")
 _ONE_PROCESS = "over the images of one process; other processes are not covered"
 _NO_MAP_INTERVAL = "an interval over images is not computed yet"
-_NO_FLOPS = "floating-point operations were not counted"
+NOT_COUNTED = "floating-point operations were not counted"
 _UNTRAINED = "untrained: no weight was learnt, so its detections mean nothing"
 _RANDOM = "the weights of the backbone are random, so its detections say nothing of the method"
+_NO_FIT = "the run folder does not say how long the fit took"
+_FIT_IN_PARTS = "the fit was interrupted and went on later, so its seconds are not known"
 _COUNTED = ("prepare", "propose", "conv", "pool", "fc", "decode")
 _FEATURES = ("prepare", "conv", "pool", "fc")
 
@@ -100,6 +102,19 @@ def _accuracy(folder: RunFolder, method: str, truth: Mapping[str, Any]) -> dict[
     return result
 
 
+def _status(about: Mapping[str, Any], samples: Sequence[Sample], measured: int, images: int) -> tuple[str, str | None]:
+    """``ok``, or what went wrong with a method and why."""
+    failed = [sample for sample in samples if sample.status != "ok"]
+    if about.get("status", "ok") != "ok":
+        return about["status"], about["reason"]
+    if failed:
+        first = f"the first, on {failed[0].image}: {failed[0].reason}"
+        return failed[0].status, f"{len(failed)} of {len(samples)} samples failed; {first}"
+    if measured < images:
+        return "skipped", f"{measured} of {images} images were measured"
+    return "ok", None
+
+
 def _method(
     folder: RunFolder,
     manifest: Mapping[str, Any],
@@ -110,22 +125,15 @@ def _method(
 ) -> dict[str, Any]:
     about = manifest["methods"].get(method, {})
     own = [sample for sample in samples if sample.method == method]
-    failed = [sample for sample in own if sample.status != "ok"]
-    if about.get("status", "ok") != "ok":
-        return {"status": about["status"], "reason": about["reason"], "paper": about.get("paper")}
-    if failed:
-        reason = f"{len(failed)} of {len(own)} samples failed; the first, on {failed[0].image}: {failed[0].reason}"
-        return {"status": failed[0].status, "reason": reason, "paper": about.get("paper")}
     seconds = _seconds(own)
-    if len(seconds) < len(truth["images"]):
-        reason = f"{len(seconds)} of {len(truth['images'])} images were measured"
-        return {"status": "skipped", "reason": reason, "paper": about.get("paper")}
+    status, reason = _status(about, own, len(seconds), len(truth["images"]))
+    if status != "ok":
+        return {"status": status, "reason": reason, "paper": about.get("paper")}
     images = list(seconds)
     estimates = {name: mean(_values(seconds, name, images)) for name in seconds[images[0]]}
     named: dict[str, Any] = {name: _as_dict(found) for name, found in estimates.items()}
     named |= _full_system(manifest, seconds, images)
-    trained, fitted_as = about.get("trained", True), about.get("fitted_as", method)
-    random = manifest["plan"]["weights"] == "random"
+    trained, random = about.get("trained", True), manifest["plan"]["weights"] == "random"
     nothing = _UNTRAINED if not trained else _RANDOM if random else None
     return {
         "status": "ok",
@@ -133,15 +141,14 @@ def _method(
         "paper": about.get("paper"),
         "trained": trained,
         **(
-            _no_accuracy(nothing, sum(one.detections or 0 for one in own))
+            _no_accuracy(nothing, sum(one.detections or 0 for one in own if one.repeat == 0))
             if nothing
             else _accuracy(folder, method, truth)
         ),
         "seconds": named,
         "flops": _mean_flops(flops),
         "flops_reason": _flops_reason(flops),
-        "fitted_as": fitted_as if trained else None,
-        "fit_seconds": (folder.read_fit(fitted_as) or {}) if trained else {},
+        **_fit(folder, about, method),
         "images": len(images),
         "model_bytes": about.get("model_bytes"),
         "model_bytes_reason": None if trained else _UNTRAINED,
@@ -150,8 +157,18 @@ def _method(
     }
 
 
+def _fit(folder: RunFolder, about: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Under which name the model was fitted, and how long that took."""
+    if not about.get("trained", True):
+        return {"fitted_as": None, "fit_seconds": {}, "fit_seconds_reason": _UNTRAINED}
+    name = about.get("fitted_as", method)
+    seconds = about.get("fit_seconds", folder.read_fit(name))
+    reason = None if seconds else _NO_FIT if seconds is None else _FIT_IN_PARTS
+    return {"fitted_as": name, "fit_seconds": seconds or {}, "fit_seconds_reason": reason}
+
+
 def _flops_reason(counted: Mapping[str, Any] | None) -> str | None:
-    return _NO_FLOPS if counted is None else counted["reason"]
+    return NOT_COUNTED if counted is None else counted["reason"]
 
 
 def _mean_flops(counted: Mapping[str, Any] | None) -> dict[str, float | None] | None:

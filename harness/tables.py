@@ -203,7 +203,9 @@ def training(summary: Summary) -> list[Row]:
             if method in shared:
                 cells.append(Estimate(None, reason=f"fitted as {shared[method]}"))
                 continue
-            fallback = "this method has no such stage" if result.get("fit_seconds") else "no fit was timed"
+            fallback = "this method has no such stage"
+            if not result.get("fit_seconds"):
+                fallback = result.get("fit_seconds_reason") or "no fit was timed"
             cells.append(estimate(result.get("fit_seconds") or {}, name, why_not(result, fallback)))
         rows.append(Row(name, tuple(cells)))
     return rows

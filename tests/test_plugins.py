@@ -325,6 +325,14 @@ def test_a_module_with_method(offer: Offer) -> None:
         detectors.load("new:three")
 
 
+def test_what_a_plug_in_prints_is_no_result(offer: Offer, tmp_path: Path) -> None:
+    """A module that prints when it is imported leaves standard output one JSON document."""
+    offer("loud", "detectors", {"new": "loud_code"}, WHOLE + "    print('look at me')")
+    done = python(tmp_path / "loud", "-m", "harness.cli", "methods", "--json", cwd=tmp_path)
+    assert "new" in {about["name"] for about in json.loads(done.stdout)}
+    assert done.stderr.splitlines() == ["look at me"]
+
+
 BAD_DETECTORS = {
     "no class": (
         WHOLE.replace("METHOD = Detector", "METHOD = 3"),

@@ -197,4 +197,5 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
         return detectors.Method(name, found, FakeConfig(**changes))
 
     monkeypatch.setattr(detectors, "load", load)
+    monkeypatch.setattr(detectors, "origin", lambda name: f"of-{name.partition(':')[0]} 1.0")
     return own

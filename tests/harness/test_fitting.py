@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from harness.plan import Plan, PlanError
 from harness.preparation import prepare
 from harness.progress import Reporter
 from harness.runs import RunFolder
+from harness.summary import summarise
 
 PlanMaker = Callable[..., Plan]
 
@@ -87,6 +89,10 @@ def test_a_stopped_fit_goes_on_from_its_checkpoint(plan: PlanMaker, fake: Any, t
     assert fake.log == ["fit from 0", "fit from 3", "restore fake"]
     assert summary["methods"]["fake:low"]["fitted_as"] == "fake"
     assert not (out / "work").exists()
+    for about in summary["methods"].values():
+        assert about["fit_seconds"] == {}
+        assert about["fit_seconds_reason"].startswith("the fit was interrupted")
+    assert "]: the fit was interrupted" in (out / "report.md").read_text()
     assert run(wanted, out, resume=True)["methods"]["fake:low"]["fitted_as"] == "fake"
     assert fake.log[3:] == ["restore fake", "restore fake"]
 
@@ -114,6 +120,22 @@ def test_a_failed_fit_keeps_its_checkpoint_too(
         "fake": "fake:low",
         "fake:low": "fake:low",
     }
+    assert not (out / "work").exists()
+
+
+def test_the_first_of_those_that_share_a_fit_is_fitted(plan: PlanMaker, fake: Any, tmp_path: Path) -> None:
+    """Whichever variant comes first; what it keeps serves the plain method, too, then and on resume."""
+    wanted, out = plan(methods="fake:low,fake"), tmp_path / "run"
+    summary = run(wanted, out)
+    assert fake.log == ["fit from 0", "restore fake-low"]
+    assert {each["fitted_as"] for each in summary["methods"].values()} == {"fake:low"}
+    assert summary["methods"]["fake"]["fit_seconds_reason"] is None
+    training = (out / "report.md").read_text().partition("## Training")[2]
+    assert "fake detects with the model that was fitted as fake:low" in training
+    assert run(wanted, out, resume=True)["methods"] == summary["methods"]
+    assert fake.log[2:] == ["restore fake-low", "restore fake-low"]
+    shutil.rmtree(out / "models")
+    assert summarise(RunFolder(out)) == summary  # models are large, and stay behind where a run is committed
 
 
 def test_what_a_method_says_is_kept(plan: PlanMaker, fake: Any, tmp_path: Path) -> None:
@@ -152,6 +174,10 @@ def test_an_untrained_run_needs_no_training_split(plan: PlanMaker, fake: Any, tm
     assert summary["plan"]["iterations"] == 0
     assert summary["trust"]["verdict"] == "ok"
     assert (summary["dataset"]["train_images"], summary["dataset"]["images"]) == (0, 3)
+    first = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()][: 2 * 3]
+    assert summary["methods"]["fake"]["detections"] == sum(
+        each["detections"] for each in first if each["method"] == "fake"
+    )
     text = (out / "report.md").read_text()
     assert "untrained[^" in text
     assert "Nothing was trained" in text
@@ -200,6 +226,38 @@ def test_a_run_whose_methods_all_fail_ends_with_its_reasons(
     assert RunFolder(tmp_path / "run").read_manifest()["status"] == "partial"
 
 
+# Where methods come from
+
+
+def test_the_manifest_names_the_origin_of_each_method(plan: PlanMaker, fake: Any, tmp_path: Path) -> None:
+    """Distribution and version; of a combination, those of its members."""
+    run(plan(methods="fake:low,fake+other"), tmp_path / "run")
+    about = RunFolder(tmp_path / "run").read_manifest()["methods"]
+    assert {name: each["origin"] for name, each in about.items()} == {
+        "fake:low": "of-fake 1.0",
+        "fake+other": "of-fake 1.0, of-other 1.0",
+    }
+
+
+def test_another_version_of_a_plug_in_cannot_go_on(
+    plan: PlanMaker, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused like another machine; a run of before origins were kept goes on, and has them then."""
+    wanted, out = plan(methods="fake,other"), tmp_path / "run"
+    run(wanted, out)
+    monkeypatch.setattr(detectors, "origin", lambda name: f"of-{name} {'2.0' if name == 'fake' else '1.0'}")
+    changed = r"--resume: fake \(of-fake 1.0 then, of-fake 2.0 now\) changed since the run began"
+    with pytest.raises(PlanError, match=changed):
+        run(wanted, out, resume=True)
+    manifest = RunFolder(out).read_manifest()
+    for about in manifest["methods"].values():
+        del about["origin"]
+    RunFolder(out).write_manifest(manifest)
+    run(wanted, out, resume=True)
+    resumed = RunFolder(out).read_manifest()["methods"]["fake"]
+    assert (resumed["origin"], resumed["chunk"]) == ("of-fake 2.0", 64)
+
+
 # Settings
 
 
@@ -246,6 +304,13 @@ def test_combinations_share_a_fit_as_their_members_would(plan: PlanMaker, fake: 
         planned.append(Ready(detectors.Method(name, pair.detector, config, members), config))
     assert sharing(planned) == {"a": ("a", "b"), "b": ("b", "a"), "c": ("c",)}
     assert len(sharing([Ready(one, prepared.config(one)) for one in prepared.methods])["fake"]) == 2
+
+
+def test_a_field_called_members_makes_no_combination() -> None:
+    """A plug-in may have one that holds no settings."""
+    config = make_dataclass("Config", [("members", int), ("iterations", int)], frozen=True)(3, 1)
+    methods = [detectors.Method(name, object, config) for name in ("a", "a:x")]  # type: ignore[arg-type]
+    assert sharing([Ready(one, config) for one in methods]) == {"a": ("a", "a:x"), "a:x": ("a:x", "a")}
 
 
 def test_a_method_without_bf16_is_refused(plan: PlanMaker, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
