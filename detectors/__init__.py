@@ -107,7 +107,7 @@ def load(name: str) -> Method:
     """Import a method by its name.
 
     Raises:
-        MethodError: there is no such method or variant, or its plug-in cannot be used.
+        MethodError: there is no such method or variant, two variants set the same, or a plug-in cannot be used.
     """
     if "+" in name:
         return _combined(name)
@@ -118,6 +118,9 @@ def load(name: str) -> Method:
         if variant not in detector.variants:
             known = ", ".join(f"{base}:{key}" for key in detector.variants) or "none"
             raise MethodError(f"no variant {base}:{variant}; variants of {base}: {known}")
+        twice = sorted(set(changes) & set(detector.variants[variant]))
+        if twice:
+            raise MethodError(f"{name}: {variant} sets {', '.join(twice)} once more; leave out one of the variants")
         changes |= detector.variants[variant]
     return Method(name, detector, detector.Config(**changes))
 
@@ -125,7 +128,10 @@ def load(name: str) -> Method:
 def _combined(name: str) -> Method:
     from detectors.combination import Combination, CombinationConfig
 
-    members = tuple(load(part) for part in name.split("+"))
+    parts = name.split("+")
+    if not all(parts):
+        raise MethodError(f"combination {name!r} lacks a method beside its '+'; write such as spp+rcnn")
+    members = tuple(load(part) for part in parts)
     config = CombinationConfig(tuple(one.detector for one in members), tuple(one.config for one in members))
     return Method(name, Combination, config, members)
 

@@ -101,7 +101,10 @@ class Combination:
         kinds = [member.score_kind for member in self.members]
         if len(set(kinds)) > 1:
             of_each = ", ".join(f"{type(one).__name__} {kind}" for one, kind in zip(self.members, kinds, strict=True))
-            raise SettingsError(f"scores of a combination: expected one kind, got {of_each}, which do not compare")
+            raise SettingsError(
+                f"scores of a combination: expected one kind, got {of_each}, which do not compare; "
+                "rcnn and spp go with fast:svm, rcnn:softmax goes with fast"
+            )
 
     @property
     def score_kind(self) -> str:

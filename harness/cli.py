@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -213,10 +214,11 @@ def methods(as_json: options.AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
-    widths = {key: max(len(about[key]) for about in found) for key in ("name", "origin")}
     for about in found:
-        named = f"{about['name']:<{widths['name']}}  {about['origin']:<{widths['origin']}}"
-        typer.echo("  ".join([named, *([" ".join(about["variants"])] if about["variants"] else []), about["title"]]))
+        typer.echo(f"{about['name']}  ({about['origin']})")
+        for text in (about["title"], " ".join(about["variants"])):
+            # Words alone are broken: a name such as fast:no-bb must be copied whole.
+            typer.echo(textwrap.fill(text, 80, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))
 
 
 def _listed() -> list[dict[str, Any]]:

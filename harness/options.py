@@ -20,7 +20,12 @@ def _other(flag: str, text: str) -> Any:
 Text = str | None
 
 Methods = Annotated[
-    Text, _planned("--methods", "Names with commas between; the first is the baseline. [rcnn,spp,fast]")
+    Text,
+    _planned(
+        "--methods",
+        "Names with commas between; the first is the baseline. Variants as in spp:5:pool5, combinations as in "
+        "spp+rcnn; `harness methods` lists all. [rcnn,spp,fast]",
+    ),
 ]
 DatasetName = Annotated[
     Text, _planned("--dataset", "shapes, voc:DIR for a VOCdevkit year folder, or a plug-in's. [shapes]")
@@ -38,7 +43,8 @@ Weights = Annotated[
     Text,
     _planned(
         "--weights",
-        "auto, torchvision, a .safetensors or .caffemodel FILE, or random: speed alone, nothing is trained. [auto]",
+        "auto, torchvision, a .safetensors or .caffemodel FILE, or random: speed alone, nothing is trained unless "
+        "--iterations says so. [auto]",
     ),
 ]
 Proposals = Annotated[

@@ -53,6 +53,21 @@ def test_unknown_names_say_what_there_is() -> None:
         detectors.load("rcnn:9")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("spp:fc6:pool5", "spp:fc6:pool5: pool5 sets bb, layer once more"),
+        ("spp:5:5", "spp:5:5: 5 sets scales_px once more"),
+        ("spp+", "combination 'spp\\+' lacks a method"),
+        ("+fast", "combination '\\+fast' lacks a method"),
+    ],
+)
+def test_names_that_contradict_themselves_are_refused(name: str, message: str) -> None:
+    """Two variants that set the same, and half a combination, are no methods."""
+    with pytest.raises(detectors.MethodError, match=message):
+        detectors.load(name)
+
+
 @every_method
 def test_published_methods_share_the_policy_of_the_reports(name: str) -> None:
     """The settings of every published method begin with the policy of every headline number, and name their paper."""

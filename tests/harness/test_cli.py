@@ -58,12 +58,14 @@ def test_help_of_compare_names_every_field_of_a_plan() -> None:
 
 
 def test_methods_are_listed() -> None:
-    """Name, paper, variants, origin."""
+    """Name, paper, variants, origin; nothing is wider than a terminal, and no variant is broken in two."""
     listed = json.loads(harness("methods", "--json").stdout)
     assert {"rcnn", "spp", "fast"} <= {entry["name"] for entry in listed}
     assert all(entry.keys() == {"name", "paper", "variants", "title", "origin"} for entry in listed)
     text = harness("methods").stdout
-    assert all(entry["name"] in text and entry["title"] in text for entry in listed)
+    assert all(entry["name"] in text and entry["title"] in " ".join(text.split()) for entry in listed)
+    assert {variant for entry in listed for variant in entry["variants"]} <= set(text.split())
+    assert max(len(line) for line in text.splitlines()) <= 80
 
 
 # Mistakes
