@@ -53,15 +53,26 @@ def check_same_plan(before: dict[str, Any], plan: Plan) -> None:
     """See that a run was planned as `plan`, field by field.
 
     Raises:
-        PlanError: it was not; names the fields.
+        PlanError: it was not; names the options with both values.
     """
-    differing = Plan.of(before["plan"]).differences(plan)
+    planned = Plan.of(before["plan"])
+    differing = []
+    for name in planned.differences(plan):
+        option, old, new = name.replace("_", "-"), *(_as_given(getattr(each, name)) for each in (planned, plan))
+        differing.append(f"--{option}: the run was planned with {old}, not {new}")
     if differing:
-        raise PlanError(f"--resume: the run was planned with another {', '.join(differing)}; leave those options out")
+        raise PlanError(f"{'; '.join(differing)}; --resume keeps the run's plan: leave those options out")
+
+
+def _as_given(value: object) -> str:
+    """A value of a plan as the command line takes it."""
+    if value is None:
+        return "the default"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a run that goes on.
+    """The manifest of a run that goes on; ``source`` stays that of its start, ``resumed`` gains that of this resume.
 
     Raises:
         PlanError: images, boxes, weights, machine, software or a plug-in are not what the run began with.
@@ -80,4 +91,5 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     if changed:
         what = ", ".join(changed)
         raise PlanError(f"--resume: {what} changed since the run began; start a new run with another --out")
-    return {**before, "methods": methods, "status": "running"}
+    resumed = [*before.get("resumed", ()), {"source": now["source"], "at": now["created"]}]
+    return {**before, "methods": methods, "resumed": resumed, "status": "running"}

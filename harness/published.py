@@ -9,6 +9,15 @@ from harness.tables import Estimate, MethodRow, Summary, methods
 
 __all__ = ["published", "published_beside"]
 
+_NETWORKS = {
+    "alexnet": "Alex-5",
+    "caffenet": "CaffeNet",
+    "vgg-m": "VGG_CNN_M_1024",
+    "vgg16": "VGG16",
+    "zf5": "ZF-5",
+}
+"""What the papers' tables of times call a backbone of `detectors`; the others stand in none of them."""
+
 
 def published(claims: Iterable[Claim], names: Sequence[str] | None = None) -> list[MethodRow]:
     """The rows of the papers' tables in the columns of `headline`, the oldest paper first.
@@ -32,14 +41,29 @@ def published(claims: Iterable[Claim], names: Sequence[str] | None = None) -> li
 
 
 def published_beside(claims: Iterable[Claim], summary: Summary) -> list[MethodRow]:
-    """Few published rows for a narrow place: of the run's methods, with a total, the first network of each table."""
-    names, seen = methods(summary), set()
-    rows = []
-    for row in published(claims, [name.partition(":")[0] for name in names]):
-        if row.method in names and row.total.value is not None and (row.source, row.method) not in seen:
-            seen.add((row.source, row.method))
-            rows.append(row)
-    return rows
+    """Few published rows for a narrow place: of the run's methods, with a total, and what their ratios are relative to.
+
+    A method has its rows of the run's own network; where there are none, those of the first network of each table.
+    """
+    timed = [row for row in published(claims) if row.total.value is not None]
+    network = _NETWORKS.get(str((summary.get("plan") or {}).get("backbone")))
+    shown: set[tuple[str, str | None]] = set()
+    for name in methods(summary):
+        rows = [row for row in timed if row.method == name]
+        first = {_table(row): _place(row) for row in reversed(rows)}
+        own = [_place(row) for row in rows if row.backbone == network]
+        shown.update(own or first.values())
+    shown |= {(_table(row), row.baseline) for row in timed if _place(row) in shown}
+    return [row for row in timed if _place(row) in shown]
+
+
+def _table(row: MethodRow) -> str:
+    return (row.source or "").partition(";")[0]
+
+
+def _place(row: MethodRow) -> tuple[str, str | None]:
+    """Table, then method and network as a ratio names its baseline."""
+    return _table(row), f"{row.method}@{row.backbone}"
 
 
 def _published_row(cells: Mapping[str, Claim], texts: Sequence[Claim]) -> MethodRow:

@@ -7,7 +7,8 @@ computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from harness import anatomy, caption
 from harness.cells import Notes, by_method, escaped, headline_cells, in_brackets, rounded, status, table
@@ -182,12 +183,25 @@ def _settings(summary: Summary) -> list[str]:
         "evaluated images": dataset.get("images", plan.get("images")),
         "device": caption.device(summary),
         "created": summary.get("created"),
+        "source": _changing_source(summary),
     }
     shown = {*_SETTINGS, "methods", "device", "images", "train_images"}
     others = ", ".join(f"{key} = {value}" for key, value in plan.items() if key not in shown and value is not None)
     settings = {**known, **images, **({"other settings": others} if others else {})}
     rows = [(label, escaped(value)) for label, value in settings.items() if value is not None]
     return ["## Settings", table(("setting", "value"), rows, words=(0, 1)), _command(summary)]
+
+
+def _changing_source(summary: Summary) -> str | None:
+    """The commit that began the run and those that went on with it; None where it is one and the same."""
+    others = [f"resumed {each['at']} with {_commit(each['source'])}" for each in summary.get("other_sources") or ()]
+    return "; ".join([f"begun with {_commit(summary.get('source') or {})}", *others]) if others else None
+
+
+def _commit(source: Mapping[str, Any]) -> str:
+    if source.get("commit") is None:
+        return f"no commit ({source.get('reason') or 'not recorded'})"
+    return f"commit {str(source['commit'])[:12]}" + (" and uncommitted changes" if source.get("dirty") else "")
 
 
 def _trust(summary: Summary) -> list[str]:

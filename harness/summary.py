@@ -258,6 +258,7 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "plan": {**manifest["plan"], **_came_to(manifest)},
         "machine": {**manifest["machine"], **manifest["software"]},
         "source": manifest["source"],
+        "other_sources": [each for each in manifest.get("resumed", ()) if each["source"] != manifest["source"]],
         "dataset": about,
         "methods": methods,
         "notices": manifest.get("notices", []),

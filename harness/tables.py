@@ -40,6 +40,8 @@ FITTING = ("finetune", "features", "svm", "regress")
 _TIMES = (*DETECTING, "unattributed", "total", "features", "full_system")
 _SIGNIFICANT_DIGITS = 3
 """Shown where no interval says how exactly a number is known."""
+_MOST_SIGNIFICANT_DIGITS = 4
+"""Shown however narrow the interval is: that of few images may shrink to the rounding of a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,15 @@ class Estimate:
     def decimals(self) -> int:
         """Digits after the point that are worth showing; negative where even tens or hundreds are noise.
 
-        One digit beyond the leading digit of the interval's half width; three significant digits without an interval.
+        One digit beyond the leading digit of the interval's half width, but four significant digits at most; three
+        without an interval.
         """
         if self.fixed_decimals is not None:
             return self.fixed_decimals
         half_width = None if self.low is None or self.high is None else (self.high - self.low) / 2
         if half_width:
-            return 1 - _leading(half_width)
+            supported = 1 - _leading(half_width)
+            return min(supported, _MOST_SIGNIFICANT_DIGITS - 1 - _leading(self.value)) if self.value else supported
         if not self.value:
             return 0
         return _SIGNIFICANT_DIGITS - 1 - _leading(self.value)

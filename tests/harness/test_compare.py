@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -141,11 +142,43 @@ def test_resuming_a_complete_run_measures_nothing(
 
 
 def test_resuming_with_another_plan_is_refused(small_plan: PlanMaker, unbroken: Path) -> None:
-    """By name of the option, and nothing is touched."""
+    """By name of the option, with what it was and what it would be, and nothing is touched."""
     before = {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")}
-    with pytest.raises(PlanError, match="planned with another fc_width, seed; leave those options out"):
+    expected = (
+        "--fc-width: the run was planned with 16, not 17; --seed: the run was planned with 0, not 5; "
+        "--resume keeps the run's plan: leave those options out"
+    )
+    with pytest.raises(PlanError, match=f"^{re.escape(expected)}$"):
         run(small_plan(repeats=2, seed=5, fc_width=17), unbroken, resume=True)
+    with pytest.raises(PlanError, match=r"^--methods: the run was planned with rcnn,spp,fast, not rcnn,spp;"):
+        run(small_plan(repeats=2, methods="rcnn,spp"), unbroken, resume=True)
     assert {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")} == before
+
+
+def test_resuming_with_another_commit_is_told(
+    small_plan: PlanMaker, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest has the commit of the start and one for each resume; report.md names them where they differ."""
+    out = tmp_path / "run"
+    shutil.copytree(unbroken, out)
+    folder = RunFolder(out)
+    began = {"commit": "a" * 40, "dirty": False, "reason": None}
+    manifest = {key: value for key, value in folder.read_manifest().items() if key != "resumed"}
+    folder.write_manifest({**manifest, "source": began})
+    # What was written before `resumed` existed goes on too.
+    for source, told in ((began, False), ({**began, "dirty": True}, True), ({**began, "commit": "b" * 40}, True)):
+        monkeypatch.setattr("harness.manifest.describe_source", lambda source=source: source)
+        run(small_plan(repeats=2), out, resume=True)
+        assert folder.read_manifest()["source"] == began
+        assert folder.read_manifest()["resumed"][-1]["source"] == source
+        assert ("begun with commit aaaaaaaaaaaa; resumed" in (out / "report.md").read_text()) is told
+    first, second, third = folder.read_manifest()["resumed"]
+    assert (out / "report.md").read_text().count(
+        f"begun with commit aaaaaaaaaaaa; resumed {second['at']} with commit aaaaaaaaaaaa and uncommitted changes; "
+        f"resumed {third['at']} with commit bbbbbbbbbbbb"
+    ) == 1
+    assert json.loads((out / "summary.json").read_text())["other_sources"] == [second, third]
+    assert first["source"] == began
 
 
 def test_resuming_with_other_boxes_is_refused(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from harness.claims import read_claims
-from harness.published import published
+from harness.published import published, published_beside
 from harness.report import excerpt, markdown, page, terminal
 from harness.tables import Estimate, headline, methods
 
@@ -338,6 +338,53 @@ def test_terminal_shows_headline_papers_and_trust() -> None:
         assert source in text
 
 
+def beside(methods: str, backbone: str) -> list[tuple[str, str, str, float | None]]:
+    """Method, network, table and total speed-up of the published rows of a narrow place."""
+    rows = published_beside(CLAIMS, {"plan": {"methods": methods.split(","), "backbone": backbone}})
+    return [(r.method, r.backbone, (r.source or "").partition(" (")[0], r.speedup_total.value) for r in rows]
+
+
+def test_published_rows_are_those_of_the_runs_own_network() -> None:
+    """[FRCN Table 4] has CaffeNet, VGG_CNN_M_1024 and VGG16, [SPP Table 10] ZF-5; others get a table's first."""
+    for backbone, network, ratio in (
+        ("caffenet", "CaffeNet", 98),
+        ("vgg-m", "VGG_CNN_M_1024", 80),
+        ("vgg16", "VGG16", 146),
+    ):
+        assert sorted(beside("rcnn,fast", backbone)) == [
+            ("fast", network, "FRCN Table 4", ratio),
+            ("rcnn", network, "FRCN Table 4", 1),
+        ]
+    assert beside("rcnn", "zf5") == [("rcnn", "ZF-5", "SPP Table 10", None)]
+    assert beside("rcnn", "alexnet") == [("rcnn", "Alex-5", "SPP Table 9", None)]
+    assert ("fast", "CaffeNet", "FRCN Table 4", 98) in beside("rcnn,fast", "mini")
+
+
+@pytest.mark.parametrize("backbone", ["mini", "alexnet", "caffenet", "vgg-m", "vgg16", "zf5"])
+@pytest.mark.parametrize("names", ["rcnn,spp:5,fast", "spp,fast:svd", "rcnn,spp,spp:5,fast,fast:svd"])
+def test_a_published_ratio_stands_with_its_baseline(names: str, backbone: str) -> None:
+    """R-CNN of the same table whose total over this row's is the printed ratio, within the digits printed."""
+    rows = published_beside(CLAIMS, {"plan": {"methods": names.split(","), "backbone": backbone}})
+    totals = {((r.source or "").partition(";")[0], f"{r.method}@{r.backbone}"): r.total.value for r in rows}
+    assert len(totals) == len(rows)
+    for each in rows:
+        if each.speedup_total.value is not None:
+            below = totals[(each.source or "").partition(";")[0], str(each.baseline)]
+            assert below is not None
+            assert each.total.value is not None
+            assert below / each.total.value == pytest.approx(each.speedup_total.value, rel=0.05)
+
+
+def test_the_longest_name_of_a_network_fits_a_terminal() -> None:
+    """VGG_CNN_M_1024 in 80 columns: its rows take a second line, nothing is cut."""
+    run = untrained()
+    run["plan"]["backbone"] = "vgg-m"
+    lines = screen(run)
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "\n".join(lines)
+    assert sum(line.rstrip().endswith("VGG_CNN_M_1024") for line in lines) == 3
+
+
 def test_a_gpu_run_is_named_after_what_ran_it() -> None:
     """A plan says `auto`; the machine says what that came to."""
     run = copy.deepcopy(SUMMARY)
@@ -380,7 +427,10 @@ def test_almost_nothing_still_makes_a_report() -> None:
     ("estimate", "decimals"),
     [
         (Estimate(24.13, 23.0, 25.2), 1),
-        (Estimate(24.13, 24.12, 24.14), 3),
+        (Estimate(24.13, 24.12, 24.14), 2),
+        (Estimate(200.64247798945837, 200.64247798945826, 200.64247798945848), 1),
+        (Estimate(123456.7, 123456.6, 123456.8), -2),
+        (Estimate(0.0, -0.01, 0.01), 3),
         (Estimate(1234.0, 1100.0, 1300.0), -1),
         (Estimate(0.1, 0.0, 0.2), 2),
         (Estimate(0.0531), 4),
@@ -390,11 +440,18 @@ def test_almost_nothing_still_makes_a_report() -> None:
     ],
 )
 def test_digits_follow_the_interval(estimate: Estimate, decimals: int) -> None:
-    """One digit beyond the leading one of the half width, else three significant digits."""
+    """One digit beyond the leading one of the half width, four significant digits at most; else three."""
     assert estimate.decimals == decimals
 
 
-@given(st.floats(1e-6, 1e6), st.floats(1e-4, 0.9))
+@given(st.floats(1e-6, 1e6), st.floats(1e-15, 0.9))
+def test_no_interval_is_narrow_enough_for_a_fifth_digit(value: float, relative: float) -> None:
+    """An interval that collapsed to the rounding of a float says nothing of sixteen digits."""
+    decimals = Estimate(value, value - relative * value, value + relative * value).decimals
+    assert abs(round(value, decimals)) <= 10_000 * 10.0**-decimals
+
+
+@given(st.floats(1e-6, 1e6), st.floats(0.02, 0.9))
 def test_what_is_shown_lies_well_inside_the_interval(value: float, relative: float) -> None:
     """Rounding moves a number by at most a fifteenth of its half width, and shows no digit below a hundredth of it."""
     half_width = relative * value
@@ -422,3 +479,11 @@ def test_reporting_loads_neither_torch_nor_a_plotting_library() -> None:
     code = f"import harness.report, harness.figures, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_collapsed_interval_shows_no_digits_of_a_float() -> None:
+    """On the screen and in the report, of a ratio that three images gave to the last bit."""
+    run, value = copy.deepcopy(SUMMARY), 200.64247798945837
+    run["speedup"]["spp"]["total"] = {"value": value, "low": value - 1.1e-13, "high": value + 1.1e-13}
+    assert row(markdown(run), "**spp**")[6] == "200.6× [200.6, 200.6]"
+    assert "200.6× ± 0.0" in "\n".join(screen(run))
