@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from detectors.parts.affine import affine
 from detectors.parts.backbones import Backbone, Geometry
 
 __all__ = ["Head", "fc_widths", "own_fc"]
@@ -98,8 +99,12 @@ class Head(nn.Module):
     ) -> torch.Tensor:
         """A layer after its ReLU, (N, width), of pooled (N, inputs); with dropout where a generator for it is given."""
         activations = pooled.to(self.fc6.weight.dtype) * self.input_factor
-        for linear in (self.fc6,) if layer == "fc6" else (self.fc6, self.fc7):
-            activations = torch.relu(linear(activations))
+        layers: tuple[nn.Module, ...] = (self.fc6,) if layer == "fc6" else (self.fc6, self.fc7)
+        for linear in layers:
+            if isinstance(linear, nn.Linear):  # or a factorised layer
+                activations = torch.relu(affine(activations, linear.weight, linear.bias))
+            else:
+                activations = torch.relu(linear(activations))
             if dropped_by is not None:
                 kept = torch.rand(activations.shape, generator=dropped_by, device=activations.device) >= self.dropout
                 activations = activations * kept / (1 - self.dropout)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from detectors.contract import notice
+from detectors.parts.affine import affine
 from detectors.parts.head import Head
 
 __all__ = ["PUBLISHED_RANKS", "LowRank", "compress", "factorise", "ranks_for"]
@@ -42,7 +43,7 @@ class LowRank(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, u) of x (N, v)."""
-        return torch.addmm(self.bias, x @ self.first.T, self.second.T)
+        return affine(affine(x, self.first), self.second, self.bias)
 
 
 def ranks_for(ranks: tuple[int, int], widths: tuple[int, int], *, published: bool) -> tuple[int, int]:
