@@ -3,7 +3,8 @@ the size chosen for this machine against the published 256."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,15 @@ def made(chunk: int | None) -> Any:
     detector = build(N_CLASSES, replace(method.config, chunk=chunk), backbone, torch.device("cpu"))
     detector.initialise(generator=generator)
     return detector
+
+
+@pytest.fixture(autouse=True)
+def _all_cores() -> Iterator[None]:
+    """As many threads as `harness compare` has; single crops keep them less busy than batches do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
