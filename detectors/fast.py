@@ -33,8 +33,8 @@ from detectors.parts.backbones import Backbone
 from detectors.parts.boxes import clip, decode, encode, flip
 from detectors.parts.checkpoint import Checkpoint, fit_key
 from detectors.parts.decide import decide
+from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
-from detectors.parts.modelfile import read_model, write_model
 from detectors.parts.pooling import roi_pool
 from detectors.parts.posthoc import PostHoc, fit_posthoc
 from detectors.parts.precision import detecting_copy
@@ -117,7 +117,7 @@ class _Network(nn.Module):
         self.register_buffer("shown", torch.zeros(n_classes, dtype=torch.bool))
 
 
-class FastRCNN:
+class FastRCNN(Fitted[_Network]):
     """The detector."""
 
     paper: ClassVar[str] = "FRCN"
@@ -151,8 +151,6 @@ class FastRCNN:
         self._backbone = backbone
         self._widths = fc_widths(backbone.geometry, config.fc_width)
         self.tuned_from = backbone.geometry.tuned_from if config.tuned_from == "auto" else config.tuned_from
-        self._network: _Network | None = None
-        self._detecting: _Network | None = None
         self._check()
 
     def _check(self) -> None:
@@ -192,9 +190,7 @@ class FastRCNN:
         layers (DEDUP_BOXES there), because how many are left would depend on the boxes, and the host would have to wait
         for the device to learn it. The release also gives all of them the moved box of the first.
         """
-        if self._detecting is None:
-            raise RuntimeError("detect comes after fit or restore")
-        network = self._detecting
+        network = self.detecting
         boxes, pooled = self.describe(network, image, proposals, self.config.scales_px)
         with stage(Stage.FC):
             features = network.head.features(pooled)
@@ -246,7 +242,7 @@ class FastRCNN:
                 workdir=workdir,
                 key=key,
             )
-        self._deploy(network)
+        self._take(network)
 
     def initialise(self, *, generator: torch.Generator) -> None:
         """Draw all weights at random, pretrained ones aside, and let every class be detected."""
@@ -257,19 +253,7 @@ class FastRCNN:
         network.shown.fill_(True)
         if network.posthoc is not None:
             network.posthoc.initialise(generator)
-        self._deploy(network)
-
-    def save(self, path: Path) -> None:
-        """Write all that was learnt to one safetensors file, before any SVD and in float32."""
-        if self._network is None:
-            raise RuntimeError("save comes after fit or restore")
-        write_model(self._network, path)
-
-    def restore(self, path: Path) -> None:
-        """Read what `save` wrote."""
-        network = self._build()
-        read_model(network, path)
-        self._deploy(network)
+        self._take(network)
 
     def _build(self) -> _Network:
         backbone = self._backbone.for_images()
@@ -294,8 +278,8 @@ class FastRCNN:
         drawn = {name: deviations[name] for name in network.head.outputs}
         network.head.start(typical, drawn, generator, own)
 
-    def _deploy(self, network: _Network) -> None:
-        """Derive what detects from what was learnt."""
+    def _deployed(self, network: _Network) -> _Network:
+        """What detects, derived from what was learnt."""
         head, ranks = network.head, self.config.svd_ranks
         if ranks is not None:
             fc = self.geometry.fc
@@ -307,7 +291,7 @@ class FastRCNN:
             detecting_copy(network.backbone, bf16), detecting_copy(head, bf16), network.posthoc, self.n_classes
         )
         detecting.shown = network.shown
-        self._network, self._detecting = network, detecting
+        return detecting
 
     def describe(
         self, network: _Network, image: torch.Tensor, boxes: torch.Tensor, scales_px: Sequence[int]

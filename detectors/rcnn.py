@@ -37,8 +37,8 @@ from detectors.parts.checkpoint import Checkpoint, fit_key
 from detectors.parts.chunks import Chunks, choose
 from detectors.parts.crops import cut_out, sample, sources
 from detectors.parts.decide import decide
+from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
-from detectors.parts.modelfile import read_model, write_model
 from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
 from detectors.parts.precision import detecting_copy
 from detectors.parts.regions import Regions
@@ -106,7 +106,7 @@ class _Network(nn.Module):
         self.register_buffer("shown", torch.zeros(n_classes, dtype=torch.bool))
 
 
-class RCNN:
+class RCNN(Fitted[_Network]):
     """The detector."""
 
     paper: ClassVar[str] = "RCNN"
@@ -139,8 +139,6 @@ class RCNN:
         self.levels = own_levels if config.levels is None else config.levels
         self.context_px = round(config.context_px * self.geometry.crop_px / _CROP_PX)
         self._widths = fc_widths(self.geometry, config.fc_width)
-        self._network: _Network | None = None
-        self._detecting: _Network | None = None
         self._check()
 
     def _check(self) -> None:
@@ -181,9 +179,7 @@ class RCNN:
     @torch.inference_mode()
     def score(self, image: torch.Tensor, proposals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Boxes (P, K, 4) px and scores (P, K): warp, conv, pool for every proposal; then fc, SVMs, regressors."""
-        network = self._detecting
-        if network is None:
-            raise RuntimeError("detect comes after fit or restore")
+        network = self.detecting
         boxes, pooled, features = self.describe(network, image, proposals)
         with stage(Stage.DECODE):
             if self.config.scoring == "svm":
@@ -256,7 +252,7 @@ class RCNN:
         fit_posthoc(
             network.posthoc, regions, extract, svm=svm, ridge=ridge, generator=generator, workdir=workdir, key=key
         )
-        self._deploy(network)
+        self._take(network)
 
     def initialise(self, *, generator: torch.Generator) -> None:
         """Draw at random all that a fit learns, pretrained layers aside, and let every class be detected."""
@@ -267,7 +263,7 @@ class RCNN:
         self.start(network, crops.contiguous(memory_format=torch.channels_last), generator)
         network.shown.fill_(True)
         network.posthoc.initialise(generator)
-        self._deploy(network)
+        self._take(network)
 
     def start(self, network: _Network, crops: torch.Tensor, generator: torch.Generator) -> None:
         """Fill the fc layers: fc6 and fc7 from the backbone where they fit, the rest drawn."""
@@ -275,18 +271,6 @@ class RCNN:
             typical = self.pool(network.backbone(crops))
         own = own_fc(self._backbone, self.levels, self._widths)
         network.head.start(typical, {"classes": 0.01}, generator, own)  # fc8: Gaussian, deviation 0.01 [SPP 4.1]
-
-    def save(self, path: Path) -> None:
-        """Write all that was learnt to one safetensors file, in float32."""
-        if self._network is None:
-            raise RuntimeError("save comes after fit or restore")
-        write_model(self._network, path)
-
-    def restore(self, path: Path) -> None:
-        """Read what `save` wrote."""
-        network = self._build()
-        read_model(network, path)
-        self._deploy(network)
 
     def _build(self) -> _Network:
         pooled = self.geometry.channels * sum(level**2 for level in self.levels)
@@ -297,13 +281,13 @@ class RCNN:
         self._chunks  # noqa: B018 - chosen here and not in the first image, whose time may be taken
         return network
 
-    def _deploy(self, network: _Network) -> None:
-        """Derive what detects from what was learnt."""
+    def _deployed(self, network: _Network) -> _Network:
+        """What detects, derived from what was learnt."""
         bf16 = self.config.bf16
         backbone, head = detecting_copy(network.backbone, bf16), detecting_copy(network.head, bf16)
-        self._network = network
-        self._detecting = _Network(backbone, head, network.posthoc, self.n_classes)
-        self._detecting.shown = network.shown
+        detecting = _Network(backbone, head, network.posthoc, self.n_classes)
+        detecting.shown = network.shown
+        return detecting
 
 
 class _Finetuning:

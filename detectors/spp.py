@@ -35,8 +35,8 @@ from detectors.parts.backbones import Backbone
 from detectors.parts.boxes import clip, decode, flip
 from detectors.parts.checkpoint import Checkpoint, fit_key
 from detectors.parts.decide import decide
+from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
-from detectors.parts.modelfile import read_model, write_model
 from detectors.parts.pooling import MapRule, map_windows, spatial_pyramid_pool
 from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
 from detectors.parts.precision import detecting_copy
@@ -124,7 +124,7 @@ class _Network(nn.Module):
         return self.head.features(pooled, layer="fc7" if layer == "ftfc7" else "fc6")
 
 
-class SPP:
+class SPP(Fitted[_Network]):
     """The detector."""
 
     paper: ClassVar[str] = "SPP"
@@ -161,8 +161,6 @@ class SPP:
         own_levels = stack.levels if stack is not None and len(stack.levels) > 1 else _LEVELS
         self.levels = own_levels if config.levels is None else config.levels
         self._widths = fc_widths(backbone.geometry, config.fc_width)
-        self._network: _Network | None = None
-        self._detecting: _Network | None = None
         self._check()
 
     def _check(self) -> None:
@@ -207,9 +205,7 @@ class SPP:
         Proposals that fall on the same cells are each sent through the fc layers: how many would be left depends on the
         boxes, and the host would have to wait for the device to learn it.
         """
-        network = self._detecting
-        if network is None:
-            raise RuntimeError("detect comes after fit or restore")
+        network = self.detecting
         boxes, pooled = self.describe(network, image, proposals, self.config.scales_px)
         with stage(Stage.FC):
             features = network.features(pooled, self.config.layer)
@@ -285,7 +281,7 @@ class SPP:
             workdir=workdir,
             key=key,
         )
-        self._deploy(network)
+        self._take(network)
 
     def initialise(self, *, generator: torch.Generator) -> None:
         """Draw at random all that a fit learns; pretrained layers stay."""
@@ -298,7 +294,7 @@ class SPP:
                 _, typical = self.describe(network, noise, whole, self.config.scales_px[:1])
             self.start(network.head, typical, generator)
         network.posthoc.initialise(generator)
-        self._deploy(network)
+        self._take(network)
 
     def start(self, head: Head, typical: torch.Tensor, generator: torch.Generator) -> None:
         """Fill the fc layers: fc6 and fc7 from the backbone where they fit, the rest drawn."""
@@ -318,27 +314,14 @@ class SPP:
         network.backbone.to(memory_format=torch.channels_last)
         return network
 
-    def _deploy(self, network: _Network) -> None:
-        """Derive what detects from what was learnt."""
+    def _deployed(self, network: _Network) -> _Network:
+        """What detects, derived from what was learnt."""
         head, bf16 = network.head, self.config.bf16
-        self._network = network
-        self._detecting = _Network(
+        return _Network(
             detecting_copy(network.backbone, bf16),
             None if head is None else detecting_copy(head, bf16),
             network.posthoc,
         )
-
-    def save(self, path: Path) -> None:
-        """Write all that was learnt to one safetensors file, in float32."""
-        if self._network is None:
-            raise RuntimeError("save comes after fit or restore")
-        write_model(self._network, path)
-
-    def restore(self, path: Path) -> None:
-        """Read what `save` wrote."""
-        network = self._build()
-        read_model(network, path)
-        self._deploy(network)
 
 
 class _Finetuning:
