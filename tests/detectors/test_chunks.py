@@ -8,26 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from detectors.contract import Stage, listening
+from detectors.contract import listening
 from detectors.parts import chunks
 from detectors.parts.backbones import Backbone, Geometry, InputConvention
 from detectors.parts.chunks import Chunks, bytes_per_crop, choose
+from harness.testing import Ear
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-
-
-class _Ear:
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-
-    def enter(self, stage: Stage) -> None: ...
-
-    def leave(self, stage: Stage) -> None: ...
-
-    def progress(self, done: int, total: int, text: str) -> None: ...
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
 
 
 def _backbone(channels: int, crop_px: int, *, inplace: bool = True) -> Backbone:
@@ -104,7 +91,7 @@ def test_a_chunk_is_halved_until_it_fits(error: Exception) -> None:
             raise error
         done.extend(range(part.start, part.stop))
 
-    held, ear = Chunks(16), _Ear()
+    held, ear = Chunks(16), Ear()
     with listening(ear):
         held.run(20, work)
         held.run(5, lambda part: done.append(part.stop - part.start))

@@ -25,6 +25,7 @@ from detectors.parts.sampling import draw_images
 from detectors.parts.svd import LowRank, factorise
 from detectors.parts.svm import SvmSettings
 from detectors.parts.targets import Normaliser, box_loss
+from harness.testing import Ear
 
 Make = Callable[..., Any]
 Scenes = tuple[Example, ...]
@@ -54,23 +55,6 @@ def _restored(detector: Any, workdir: Path) -> Any:
 def _scores(detector: Any, example: Example) -> tuple[torch.Tensor, torch.Tensor]:
     boxes, scores = detector.score(example.image, example.proposals)
     return boxes, scores
-
-
-class _Ear:
-    def __init__(self) -> None:
-        self.open: list[Stage] = []
-        self.notices: list[str] = []
-
-    def enter(self, stage: Stage) -> None:
-        self.open.append(stage)
-
-    def leave(self, stage: Stage) -> None:
-        self.open.pop()
-
-    def progress(self, done: int, total: int, text: str) -> None: ...
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
 
 
 def test_published_mini_batch() -> None:
@@ -388,7 +372,7 @@ def test_svd_detects_as_the_truncated_layers_do(fitted: Make, small: Make, scene
 def test_full_ranks_are_no_compression(fitted: Make, small: Make, scenes: Scenes, tmp_path: Path) -> None:
     """With all singular values `fast:svd` is `fast`: the layers stay whole, and a notice says so once each."""
     fitted("fast").save(tmp_path / "model")
-    ear = _Ear()
+    ear = Ear()
     with listening(ear):
         detector = _restored(small("fast:svd", svd_ranks=(4096, 4096)), tmp_path)
         assert len(ear.notices) == 2
@@ -580,7 +564,7 @@ def test_no_proposals_score_to_nothing(fitted: Make, scenes: Scenes) -> None:
 class _Waits(TorchDispatchMode):
     """Notes each operation after which the host must know what the device found."""
 
-    def __init__(self, ear: _Ear) -> None:
+    def __init__(self, ear: Ear) -> None:
         super().__init__()
         self.ear, self.heard = ear, list[tuple[Stage, str]]()
 
@@ -597,7 +581,7 @@ def test_nothing_waits_for_the_device_before_the_suppression(name: str, small: M
     """From PREPARE to DECODE no operation reads a value back or has a size that depends on one."""
     detector = small(name)
     detector.initialise(generator=_seed())
-    ear = _Ear()
+    ear = Ear()
     with listening(ear), _Waits(ear) as waits:
         detector.detect(scenes[0].image, scenes[0].proposals)
     assert {stage for stage, _ in waits.heard} <= {Stage.SUPPRESS}

@@ -18,6 +18,7 @@ from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
 from detectors.parts.regions import Regions
 from detectors.parts.ridge import ClassRidge, fit_ridge
 from detectors.parts.svm import SvmSettings, scaled_cost
+from harness.testing import Ear
 
 _N_CLASSES, _WIDTH, _POOLED = 3, 6, 10
 _SVM = SvmSettings(c=1e-5, retrain_limit=50)
@@ -83,24 +84,6 @@ def _fitted(examples: list[Example], ridge: RidgeSettings | None = None) -> Post
 def _same(one: PostHoc, two: PostHoc) -> bool:
     first, second = one.state_dict(), two.state_dict()
     return all(torch.equal(first[name], second[name]) for name in first)
-
-
-class _Ear:
-    def __init__(self) -> None:
-        self.stages: list[Stage] = []
-        self.notices: list[str] = []
-        self.texts: list[str] = []
-
-    def enter(self, stage: Stage) -> None:
-        self.stages.append(stage)
-
-    def leave(self, stage: Stage) -> None: ...
-
-    def progress(self, done: int, total: int, text: str) -> None:
-        self.texts.append(text)
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
 
 
 def _filled() -> tuple[PostHoc, LinearClassifiers, ClassRidge]:
@@ -220,13 +203,13 @@ def test_regressors_learn_from_boxes_near_their_object(few_classes: list[Example
 
 def test_stages_follow_each_other(few_classes: list[Example]) -> None:
     """Features, regressors and SVMs are stages of their own, and say how far they are."""
-    ear = _Ear()
+    ear = Ear()
     with listening(ear):
         _fitted(few_classes)
-    assert ear.stages == [Stage.FEATURES, Stage.REGRESS, Stage.SVM]
+    assert ear.heard == [Stage.FEATURES, Stage.REGRESS, Stage.SVM]
     objects = sum(len(one.boxes) for one in few_classes)
-    assert any(text.startswith(f"{objects} objects, ") for text in ear.texts)
-    assert ear.texts[-1].endswith(" hard negatives")
+    assert any(text.startswith(f"{objects} objects, ") for _, _, text in ear.steps)
+    assert ear.steps[-1][2].endswith(" hard negatives")
     assert not ear.notices
 
 
@@ -253,7 +236,7 @@ def test_svms_may_score_the_pooled_features(few_classes: list[Example]) -> None:
 def test_svms_without_regressors(few_classes: list[Example]) -> None:
     """Without ridge settings that stage is left out, boxes stay where they are, and the SVMs are trained."""
     module = PostHoc(_N_CLASSES, _WIDTH, 0)
-    ear = _Ear()
+    ear = Ear()
     with listening(ear):
         fit_posthoc(
             module,
@@ -263,7 +246,7 @@ def test_svms_without_regressors(few_classes: list[Example]) -> None:
             ridge=None,
             generator=_generator(),
         )
-    assert ear.stages == [Stage.FEATURES, Stage.SVM]
+    assert ear.heard == [Stage.FEATURES, Stage.SVM]
     assert module.svm_bias[:2].isfinite().all()
     assert (module.deltas(torch.zeros(3, 0)) == 0).all()
 
@@ -340,7 +323,7 @@ def test_a_damaged_file_is_as_good_as_none(few_classes: list[Example], tmp_path:
 def test_classes_whose_svm_stopped_early_are_named(few_classes: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
     """One notice names all classes whose last training did not meet its tolerance."""
     monkeypatch.setattr("detectors.parts.svm._PASSES", (1,))
-    ear = _Ear()
+    ear = Ear()
     with listening(ear):
         _fitted(few_classes)
     assert len(ear.notices) == 1
@@ -351,7 +334,7 @@ def test_dropped_rows_are_told(few_classes: list[Example], tmp_path: Path) -> No
     """Where memory is too small for all samples, a notice says how many were kept; also after a stop."""
     svm, ridge = replace(_SVM, positive_bytes=4 * _WIDTH * 6), RidgeSettings(sample_bytes=4 * (_POOLED + 4) * 8)
     for _ in range(2):
-        ear = _Ear()
+        ear = Ear()
         with listening(ear):
             _fit(few_classes, _extract_of(few_classes), svm=svm, ridge=ridge, workdir=tmp_path)
         assert [text.partition(" of ")[2].split(" ", 1)[1].split(",")[0] for text in ear.notices] == [

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from detectors.contract import Stage, listening
+from detectors.contract import listening
 from detectors.parts.head import Head
 from detectors.parts.svd import PUBLISHED_RANKS, LowRank, compress, factorise, ranks_for
+from harness.testing import Ear
 
 
 def _layer(u: int, v: int, seed: int = 0) -> nn.Linear:
@@ -28,20 +29,6 @@ def _head(inputs: int = 48, widths: tuple[int, int] = (32, 24)) -> Head:
     generator = torch.Generator().manual_seed(1)
     head.start(torch.rand(4, inputs, generator=generator), {"classes": 0.1, "boxes": 0.1}, generator)
     return head
-
-
-class _Ear:
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-
-    def enter(self, stage: Stage) -> None: ...
-
-    def leave(self, stage: Stage) -> None: ...
-
-    def progress(self, done: int, total: int, text: str) -> None: ...
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
 
 
 @settings(max_examples=40, deadline=None)
@@ -133,7 +120,7 @@ def test_compressing_a_head_keeps_its_interface() -> None:
 
 def test_a_layer_that_would_grow_is_kept_with_a_notice() -> None:
     """t (u + v) must be below u v: fc6 of 32 x 48 gains up to rank 19, fc7 of 24 x 32 up to 13."""
-    head, ear = _head(), _Ear()
+    head, ear = _head(), Ear()
     with listening(ear):
         both = compress(head, (19, 13))
         neither = compress(head, (20, 14))
