@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from harness.cells import Notes, by_method, escaped, in_brackets
 from harness.claims import DETECTING
-from harness.summary import NOT_COUNTED
-from harness.tables import Row, Summary, estimate, methods, why_not
+from harness.operations import NOT_COUNTED
+from harness.tables import Estimate, Row, Summary, estimate, methods, why_not
 
 __all__ = ["anatomy", "operations", "section"]
 
@@ -41,9 +45,18 @@ def anatomy(summary: Summary) -> list[Row]:
                 fallback = node.get("flop_reason") or f"no ratio to {baseline} was computed"
                 if method == baseline:
                     fallback = "this is the baseline"
-                cells.append(estimate(node, key, why_not(result, fallback)))
+                cell = estimate(node, key, why_not(result, fallback))
+                cells.append(_with_interval(cell, node) if key == "utilisation_ratio" else cell)
             rows.append(Row(f"{name} {key}", tuple(cells)))
     return rows
+
+
+def _with_interval(utilisation: Estimate, speedup: Mapping[str, Any]) -> Estimate:
+    """The ratio of operations is exact, so that of utilisation is known as well as the speed-up is."""
+    operations, low, high = (speedup.get(key) for key in ("flop_ratio", "low", "high"))
+    if utilisation.value is None or not operations or low is None or high is None:
+        return utilisation
+    return replace(utilisation, low=low / operations, high=high / operations)
 
 
 def section(summary: Summary, notes: Notes) -> list[str]:

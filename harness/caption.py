@@ -5,9 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.estimates import interval_over
 from harness.tables import Summary, methods
 
-__all__ = ["base_names", "device", "on_gpu", "plan", "precision", "untrained", "verdict"]
+__all__ = [
+    "base_names",
+    "device",
+    "findings",
+    "interval",
+    "intervals",
+    "on_gpu",
+    "plan",
+    "precision",
+    "untrained",
+    "verdict",
+]
+
+
+_LABELLED_SCHEMA = 2
+"""From which on intervals carry a short name of what they cover."""
 
 
 def plan(summary: Summary) -> Mapping[str, Any]:
@@ -44,6 +60,27 @@ def untrained(summary: Summary) -> bool:
     """Whether nothing was trained."""
     trained = [result.get("trained") for result in methods(summary).values() if result.get("status") == "ok"]
     return bool(trained) and not any(one is not False for one in trained)
+
+
+def interval(summary: Summary) -> str:
+    """What the 95 % intervals of this run cover, such as ``over images within one process``."""
+    nodes = [of.get("total") or {} for of in (summary.get("speedup") or {}).values()]
+    nodes += [(result.get("seconds") or {}).get("total") or {} for result in methods(summary).values()]
+    labels = [node["interval"] for node in nodes if node.get("interval")]
+    if labels and (summary.get("schema_version") or 1) >= _LABELLED_SCHEMA:
+        return str(labels[0])
+    return interval_over(plan(summary).get("processes") or 1)
+
+
+def intervals(summary: Summary) -> str:
+    """The same, with what those of an mAP cover where that is something else."""
+    covers = interval(summary)
+    return covers if covers.startswith("over images") else f"{covers}; of an mAP, over images"
+
+
+def findings(summary: Summary) -> list[Mapping[str, Any]]:
+    """What was looked at to come to the verdict; none in runs of schema 1."""
+    return list((summary.get("trust") or {}).get("findings") or ())
 
 
 def verdict(summary: Summary) -> tuple[str, list[str]]:

@@ -54,8 +54,8 @@ def escaped(value: object) -> str:
 
 
 def rounded(number: float, decimals: int) -> str:
-    """`decimals` may be negative: 1234 with -1 is 1230."""
-    return f"{round(number, decimals):.{max(decimals, 0)}f}"
+    """`decimals` may be negative: 1234 with -1 is 1230. What rounds to zero has no sign."""
+    return f"{round(number, decimals) + 0.0:.{max(decimals, 0)}f}"
 
 
 def in_brackets(estimate: Estimate, mark: Mark, unit: str = "", *, interval: bool = False) -> str:

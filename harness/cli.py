@@ -23,6 +23,7 @@ from harness import options
 
 if TYPE_CHECKING:
     from harness.plan import Plan
+    from harness.runs import RunFolder
 
 __all__ = ["app", "main"]
 
@@ -81,6 +82,9 @@ def compare(
     iterations: options.Iterations = None,
     fc_width: options.FcWidth = None,
     repeats: options.Repeats = None,
+    processes: options.Processes = None,
+    block: options.Block = None,
+    sweep: options.SweepText = None,
     policy: options.PolicyName = None,
     device: options.Device = None,
     precision: options.Precision = None,
@@ -139,10 +143,11 @@ def _compared(plan: Plan, folder: Path, *, resume: bool, overwrite: bool) -> dic
     from harness.runs import RunFolder
     from harness.streams import kept_for_results
 
-    command = shlex.join(["harness", *sys.argv[1:]])
+    argv = ["harness", *sys.argv[1:]]
+    about: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "command": shlex.join(argv), "argv": argv}
     try:
         with kept_for_results(), Reporter() as reporter:
-            return run(plan, folder, resume=resume, overwrite=overwrite, command=command, reporter=reporter)
+            return run(plan, folder, reporter=reporter, **about)
     except KeyboardInterrupt:
         kept = "what was measured is kept" if RunFolder(folder).exists else "nothing was measured yet"
         go_on = f"; go on with: harness compare --resume --out {shlex.quote(str(folder))}"
@@ -166,19 +171,51 @@ def _show(summary: dict[str, Any], folder: Path, as_json: bool) -> None:
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
     as_json: options.AsJson = False,
 ) -> None:
-    """Derive summary, tables and plots anew from a run's stored samples; measures nothing."""
+    """Derive summary, tables and plots anew from a run's stored samples; measures nothing.
+
+    Several runs are set side by side, with what they differ in; nothing is written then.
+    """
     with _one_line_errors():
         from harness.reports import write_reports
         from harness.runs import RunFolder
         from harness.summary import summarise
 
-        folder = RunFolder(run)
+        if len(runs) > 1:
+            _side_by_side([RunFolder(run) for run in runs], as_json)
+            return
+        folder = RunFolder(runs[0])
         summary = summarise(folder)
         write_reports(folder, summary)
-        _show(summary, run, as_json)
+        _show(summary, runs[0], as_json)
+
+
+def _side_by_side(folders: list[RunFolder], as_json: bool) -> None:
+    from harness import side_by_side
+
+    model = side_by_side.compare_runs(folders)
+    if as_json:
+        typer.echo(json.dumps(model, indent=1))
+        return
+    from rich.console import Console
+
+    Console().print(side_by_side.terminal(model))
+
+
+@app.command()
+def doctor(as_json: options.AsJson = False) -> None:
+    """Say on one screen whether this machine can give trustworthy timings, and what to do about it."""
+    from harness.doctor import as_dict, examine, screen
+
+    checks = examine()
+    if as_json:
+        typer.echo(json.dumps(as_dict(checks), indent=1))
+        return
+    from rich.console import Console
+
+    Console().print(screen(checks))
 
 
 @app.command()

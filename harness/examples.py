@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any, overload
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from harness.datasets import Dataset
 from harness.proposals import ProposalSet
 from harness.proposals.recall import recall
 
-__all__ = ["Examples", "describe_data"]
+__all__ = ["Examples", "Images", "describe_data"]
 
 _RECALL_IOUS = (0.5, 0.7)
 
@@ -49,6 +50,23 @@ class Examples(Sequence[Example]):
             torch.from_numpy(truth.difficult.copy()),
             torch.from_numpy(self._proposals.boxes[index].copy()),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images of a split, and their shapes without decoding any."""
+
+    examples: Sequence[Example]
+    ids: Sequence[str]
+    shapes: Sequence[tuple[int, int, int]]
+    """Height and width in pixels, and the number of boxes."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, proposals: ProposalSet, truth: Mapping[str, Any]) -> Self:
+        """`truth` holds the images' sizes, as `harness.coco.truth_file` makes it of the data set."""
+        sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+        counts = zip(dataset.ids, proposals.boxes, strict=True)
+        return cls(Examples(dataset, proposals), dataset.ids, [(*sizes[name], len(boxes)) for name, boxes in counts])
 
 
 def _split_digest(dataset: Dataset) -> str:

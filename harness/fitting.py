@@ -10,8 +10,9 @@ import torch
 
 import detectors
 from detectors.contract import Detector, Example, FitError, Stage, fit_settings
+from harness.clocks import Clock
 from harness.journal import Journal
-from harness.timing import Clock, FitWatch
+from harness.timing import FitWatch
 
 __all__ = ["Fitting", "Ready", "sharing"]
 
@@ -98,6 +99,16 @@ class Fitting:
                 about["status"], about["reason"] = self._journal.failure(one.name, error)
             self._journal.save()
         return found
+
+    def restored(self, one: Ready) -> Detector:
+        """A method as `detectors` left it: its model from the run folder, or drawn again where nothing was fitted."""
+        about = self._journal.method(one.name)
+        detector = self._make(one.method, self._with_chunk(one))
+        if about["trained"]:
+            detector.restore(self._folder.model_path(about["fitted_as"]))
+        else:
+            self._initialise(one, detector)
+        return detector
 
     def _with_chunk(self, one: Ready) -> Any:
         """The settings, with the chunk that the method chose when this run began: another one may change bits."""

@@ -29,6 +29,20 @@ class Journal:
         about: dict[str, Any] = self.manifest["methods"].setdefault(name, {})
         return about
 
+    def process(self, number: int) -> dict[str, Any]:
+        """What the manifest says of a process that measures; may be changed, then `save`."""
+        processes: list[dict[str, Any]] = self.manifest.setdefault("processes", [])
+        for about in processes:
+            if about["process"] == number:
+                return about
+        processes.append({"process": number, "status": "ok", "reason": None})
+        return processes[-1]
+
+    def reload(self) -> None:
+        """Take up what another process wrote into the manifest."""
+        self.manifest.clear()
+        self.manifest.update(self.folder.read_manifest())
+
     def save(self) -> None:
         """Write the manifest."""
         self.folder.write_manifest(self.manifest)

@@ -7,8 +7,10 @@ from typing import Any
 
 import detectors
 from harness.examples import describe_data
-from harness.machine import describe_machine, describe_software, describe_source
+from harness.likeness import VOLATILE, unlike_fields
+from harness.machine import describe_flags, describe_machine, describe_software, describe_source
 from harness.plan import Plan, PlanError
+from harness.precision import arithmetic
 from harness.preparation import Prepared
 from harness.proposals import ProposalSet
 from harness.record import SCHEMA_VERSION
@@ -17,19 +19,34 @@ __all__ = ["check_same_plan", "new_manifest", "resumed_manifest"]
 
 
 def new_manifest(
-    prepared: Prepared, train: ProposalSet, test: ProposalSet, *, command: str, workers: int
+    prepared: Prepared,
+    train: ProposalSet,
+    test: ProposalSet,
+    *,
+    command: str,
+    workers: int,
+    argv: list[str] | None = None,
 ) -> dict[str, Any]:
-    """What is known before the first fit. `workers` is how many processes missing boxes are shared out to."""
+    """What is known before the first fit. `workers` is how many processes missing boxes are shared out to.
+
+    `argv` are the words of the command line; None where the run was not begun from one.
+    """
     plan, settings = prepared.plan, dict(prepared.source.settings)
+    with arithmetic(plan.precision):
+        flags = describe_flags()
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "running",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
+        "argv": argv,
         "plan": plan.model_dump(mode="json"),
         "plan_digest": plan.digest,
+        # All draws follow from the plan's seed and the name of what they are for.
+        "seeds": {"plan": plan.seed, "proposals": settings.get("seed")},
         "machine": describe_machine(prepared.device),
         "software": describe_software(),
+        "flags": flags,
         "source": describe_source(),
         "dataset": {
             **describe_data(prepared.train, prepared.test, train, test, settings),
@@ -74,12 +91,15 @@ def _as_given(value: object) -> str:
 def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """The manifest of a run that goes on; ``source`` stays that of its start, ``resumed`` gains that of this resume.
 
+    What a run of an earlier version did not record yet is not held against it.
+
     Raises:
-        PlanError: images, boxes, weights, machine, software or a plug-in are not what the run began with.
+        PlanError: images, boxes, weights, machine, software, flags or a plug-in are not what the run began with.
     """
     inputs = ("train_sha256", "test_sha256", "train_boxes_sha256", "test_boxes_sha256")
     changed = [name for name in inputs if before["dataset"][name] != now["dataset"][name]]
-    changed += [name for name in ("weights_sha256", "machine", "software") if before[name] != now[name]]
+    changed += ["weights_sha256"] if before["weights_sha256"] != now["weights_sha256"] else []
+    changed += [each for name in ("machine", "software", "flags") for each in _changes(name, before, now)]
     methods = {}
     for name, about in now["methods"].items():
         then = before["methods"].get(name, {})
@@ -91,5 +111,30 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     if changed:
         what = ", ".join(changed)
         raise PlanError(f"--resume: {what} changed since the run began; start a new run with another --out")
-    resumed = [*before.get("resumed", ()), {"source": now["source"], "at": now["created"]}]
-    return {**before, "methods": methods, "resumed": resumed, "status": "running"}
+    resumed = [*before.get("resumed", ()), _resume(before, now)]
+    # Whoever reads this run must know the form of what is now added to it.
+    version = max(before["schema_version"], now["schema_version"])
+    return {**before, "schema_version": version, "methods": methods, "resumed": resumed, "status": "running"}
+
+
+def _changes(name: str, before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What changed in a part of the manifest, apart from what changes by itself, with both values."""
+    then, later = before.get(name) or {}, now[name]
+    return [
+        f"{name} {field} ({_value(then, field)} then, {_value(later, field)} now)"
+        for field in unlike_fields(then, later)
+        if name != "machine" or field not in VOLATILE
+    ]
+
+
+def _value(about: dict[str, Any], field: str) -> object:
+    outer, _, inner = field.partition(".")
+    value = about[outer][inner] if inner else about[field]
+    return "nothing" if value is None else value
+
+
+def _resume(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """When and with what a run goes on; of the machine, what changed by itself."""
+    moved = [field for field in unlike_fields(before["machine"], now["machine"]) if field in VOLATILE]
+    machine = {field: now["machine"][field] for field in moved}
+    return {"source": now["source"], "at": now["created"], "argv": now["argv"], "machine": machine}

@@ -63,6 +63,25 @@ Iterations = Annotated[
 ]
 FcWidth = Annotated[Text, _planned("--fc-width", "Width of fc6 and fc7. [the backbone's own; 1024 where it has none]")]
 Repeats = Annotated[Text, _planned("--repeats", "Times that every image is gone through. [1]")]
+Processes = Annotated[
+    Text,
+    _planned(
+        "--processes",
+        "Fresh processes in which all is measured, one after another, each with the one fitted model of a method; from "
+        "3 on, intervals are over them. [1]",
+    ),
+]
+Block = Annotated[
+    Text,
+    _planned("--block", "Images that a method runs on before the next takes its turn. [1 to 8, by their number]"),
+]
+SweepText = Annotated[
+    Text,
+    _planned(
+        "--sweep",
+        "Afterwards, time the methods on changed inputs: proposals=100,300,1000 or megapixels=0.1,0.5. [none]",
+    ),
+]
 PolicyName = Annotated[
     Text, _planned("--policy", "From scored boxes to detections: shared, or paper for each paper's own. [shared]")
 ]

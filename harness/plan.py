@@ -10,7 +10,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from harness.sweep import Sweep
 
 __all__ = ["Plan", "PlanError"]
 
@@ -44,6 +46,13 @@ class Plan(BaseModel):
     fc_width: int | None = Field(None, ge=1)
     """Of fc6 and fc7. None: the backbone's own, 1,024 where it has none."""
     repeats: int = Field(1, ge=1)
+    processes: int = Field(1, ge=1, le=1000)
+    """Fresh processes in which all is measured; with 1, it is this one."""
+    block: int | None = Field(None, ge=1)
+    """Images of a block, within which a method runs on all before the next takes its turn. None: `harness.order`
+    chooses."""
+    sweep: str | None = None
+    """Inputs to be changed on purpose afterwards, as `harness.sweep.Sweep.of` reads it."""
     policy: Literal["shared", "paper"] = "shared"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
@@ -60,6 +69,16 @@ class Plan(BaseModel):
     def _differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"a method is named twice in {','.join(value)}")
+        return value
+
+    @field_validator("sweep")
+    @classmethod
+    def _can_be_swept(cls, value: str | None, info: ValidationInfo) -> str | None:
+        most = info.data.get("max_proposals")
+        if value is not None:
+            sweep = Sweep.of(value)
+            if sweep.quantity == "proposals" and most is not None and max(sweep.values) > most:
+                raise ValueError(f"there are {most} boxes an image at most; raise --max-proposals or sweep fewer")
         return value
 
     @field_validator("iterations", mode="before")

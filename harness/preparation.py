@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +16,10 @@ from harness import datasets
 from harness.datasets import Dataset, First
 from harness.plan import Plan, PlanError
 from harness.precision import check_precision
-from harness.proposals import ProposalSource, source
+from harness.proposals import ProposalSet, ProposalSource, source
+from harness.proposals.cache import default_cache_dir, gather
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "box_workers", "prepare"]
 
 
 _QUICK_IMAGES = 100
@@ -72,6 +75,21 @@ class Prepared:
             raise PlanError(f"--precision bf16: {method.name} has no bf16 form; use fp32, or leave {method.name} out")
         return {"bf16": True}
 
+    def boxes(
+        self, dataset: Dataset, on_progress: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> ProposalSet:
+        """The proposals of a data set, made where the cache has none; `on_progress` is told (done, total)."""
+        if not dataset.ids:
+            return ProposalSet((), (), ())
+        return gather(
+            dataset,
+            self.source,
+            max_proposals=self.plan.max_proposals,
+            cache_dir=default_cache_dir(),
+            workers=box_workers(),
+            on_progress=on_progress,
+        )
+
     def stream(self, purpose: str) -> torch.Generator:
         """A generator of its own for each purpose, so that one method's draws do not depend on the others'."""
         return _stream(self.plan.seed, purpose)
@@ -85,6 +103,11 @@ class Prepared:
         make: Any = method.detector
         detector: Detector = make(len(self.test.classes), config, self.backbone, torch.device(self.device))
         return detector
+
+
+def box_workers() -> int:
+    """How many processes missing boxes are shared out to."""
+    return os.cpu_count() or 1
 
 
 def _stream(seed: int, purpose: str) -> torch.Generator:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -49,6 +51,17 @@ class Reporter:
     ) -> None:
         if self._bars is not None:
             self._bars.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave standard error to another process inside the block."""
+        if self._bars is not None:
+            self._bars.stop()
+        try:
+            yield
+        finally:
+            if self._bars is not None:
+                self._bars.start()
 
     def step(self, task: str, done: int, total: int, text: str = "") -> None:
         """`done` of `total` steps of a task are over."""

@@ -1,6 +1,7 @@
 """What a measurement is.
 
-History of the schema: 1, the first.
+History of the schema: 1, the first; 2, samples say what they are for and under which conditions they were taken, and
+conditions are kept beside them. Files of version 1 are read with the defaults below.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["SCHEMA_VERSION", "Sample", "Status"]
+__all__ = ["SCHEMA_VERSION", "Condition", "Role", "Sample", "Status"]
 
-SCHEMA_VERSION = 1
-"""Of manifest.json, samples.jsonl and summary.json. It grows when an old reader would misunderstand a new file."""
+SCHEMA_VERSION = 2
+"""Of manifest.json, samples.jsonl, conditions.jsonl and summary.json. It grows when an old reader would misunderstand a
+new file."""
 
 Status = Literal["ok", "oom", "error", "skipped"]
+
+Role = Literal["measured", "unmarked", "sweep"]
+"""``measured`` samples make the figures; ``unmarked`` ones were timed without marks, beside a measured one of the same
+image, to see what marking costs; ``sweep`` ones were taken on inputs that were changed on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +35,50 @@ class Sample:
     index: int
     """Place of the image in the split."""
     position: int
-    """Place of the method in the order of this image: 0 ran first."""
+    """Place of the method in the order of this block: 0 ran first."""
     status: Status
     reason: str | None = None
     """Why there is no time; None where the status is ``ok``."""
     seconds: dict[str, float] | None = None
-    """By stage, and ``unattributed``, ``features``, ``total``; see `harness.timing`. None where it failed."""
+    """By stage, and ``unattributed``, ``features``, ``total``; see `harness.timing`. ``total`` alone where it was timed
+    without marks. None where it failed."""
     detections: int | None = None
     digest: str | None = None
     """sha256 of the detections, 16 hex digits: which output this time belongs to."""
+    role: Role = "measured"
+    point: str | None = None
+    """Of a sweep: what was changed, such as ``proposals=300``; else None."""
+    block: int = 0
+    """Number of the block of images; the methods of a run take turns block by block."""
+    sequence: int = 0
+    """How many calls this process had measured before."""
+    boxes: int | None = None
+    """Proposals that were given."""
+    warm: bool = True
+    """Whether the method had been warmed up on an input of such a shape."""
+    resident: bool = True
+    """Whether all methods were in memory; else this one was loaded for the block."""
+    marks: int | None = None
+    """Marks that the clock was asked for within this time."""
+    tail_seconds: float | None = None
+    """From the detector's return until the device was idle. 0 on a CPU; more means that it handed over its detections
+    before they were computed."""
+    disagreement: dict[str, float] | None = None
+    """How the output differs from that of the first time on this image: ``unmatched`` detections, ``largest_box_px``
+    and ``largest_score``. None where it is the same to the bit, or where there is nothing to compare."""
+    device_state: dict[str, Any] | None = None
+    """Just after the call: ``clock_mhz``, ``temperature_c``, ``throttle`` (list of reasons), ``memory_bytes``."""
+    device_state_reason: str | None = None
+    """Why there is none."""
 
     @property
-    def key(self) -> tuple[int, int, str, str]:
+    def key(self) -> tuple[Any, ...]:
         """What is measured at most once in a run."""
-        return self.process, self.repeat, self.method, self.image
+        return self.process, self.repeat, self.method, self.image, self.role, self.point
 
     def as_line(self) -> str:
         """One line of JSON, without its end."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Sample:
@@ -56,3 +88,41 @@ class Sample:
             TypeError: a field is missing or unknown.
         """
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What the machine was like between two blocks: a line of ``conditions.jsonl``."""
+
+    process: int
+    sequence: int
+    """How many calls this process had measured before."""
+    at_seconds: float
+    """Since the first condition of its process."""
+    sentinel_seconds: tuple[float, ...]
+    """Times of a fixed piece of work, the same all through the run."""
+    cpu: dict[str, float] | None = None
+    """Shares 0..1 of all cores' time since the condition before: ``own``, ``others`` (other processes), ``steal`` (what
+    the host of a virtual machine took). None for the first of a process."""
+    cpu_reason: str | None = None
+    cpu_mhz: float | None = None
+    device_state: dict[str, Any] | None = None
+    """As of a sample."""
+    device_state_reason: str | None = None
+    foreign: list[dict[str, Any]] | None = None
+    """Other processes on the device: ``pid`` and ``memory_bytes`` (None where unknown)."""
+    foreign_reason: str | None = None
+    """Why nobody knows."""
+
+    def as_line(self) -> str:
+        """One line of JSON, without its end."""
+        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Condition:
+        """From a line's object.
+
+        Raises:
+            TypeError: a field is missing or unknown.
+        """
+        return cls(**{**values, "sentinel_seconds": tuple(values.get("sentinel_seconds", ()))})

@@ -7,10 +7,9 @@ computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from harness import anatomy, caption
+from harness import anatomy, appendix, caption, confidence, growth, provenance
 from harness.cells import Notes, by_method, escaped, headline_cells, in_brackets, rounded, status, table
 from harness.claims import Claim
 from harness.published import published, published_beside
@@ -18,16 +17,12 @@ from harness.tables import (
     MethodRow,
     Row,
     Summary,
-    fitted_as,
+    differences,
     headline,
     methods,
-    notices,
-    per_class,
-    proposals,
+    rated,
     ratios,
-    sizes,
     stages,
-    training,
 )
 from harness.terminal import terminal
 
@@ -47,42 +42,12 @@ _COVERS = {
     "full_system": "total plus making the proposals",
 }
 
-_SETTINGS = {
-    "dataset": "data set",
-    "train_split": "training split",
-    "split": "evaluated split",
-    "backbone": "backbone",
-    "weights": "weights",
-    "precision": "precision",
-    "policy": "detection policy",
-    "proposals": "proposals",
-    "max_proposals": "proposals per image, at most",
-    "seed": "seed",
-    "iterations": "fine-tuning iterations",
-    "repeats": "repeats",
-    "processes": "processes",
-}
-
-_MEANS = ("mAP VOC07 (11 points)", "mAP VOC10+ (area)")
-
-_SIZES = {"model_bytes": "bytes on disk", "detections": "detections made", "chunk": "boxes computed at a time"}
-
 _IMAGES_NAMED = 3
 """Of those that a notice is about."""
 
-_PROPOSALS = {
-    "mean": "per image, mean",
-    "min": "per image, fewest",
-    "max": "per image, most",
-    "recall 0.5": "objects covered at IoU 0.5 (%)",
-    "recall 0.7": "objects covered at IoU 0.7 (%)",
-    "seconds": "seconds per image",
-}
+_DIFFERENCES = ("mAP VOC07", "mAP VOC10+")
 
 _ACCURACY, _TIME = "Accuracy against time per image", "Time per image by stage"
-
-_INTERVAL_PROCESSES = 3
-"""From so many processes on an interval is over process means, below it is over the images of one process."""
 
 
 def markdown(summary: Summary, claims: Iterable[Claim] = ()) -> str:
@@ -90,17 +55,15 @@ def markdown(summary: Summary, claims: Iterable[Claim] = ()) -> str:
     claims, notes = tuple(claims), Notes()
     blocks = [
         _title(summary),
-        *_settings(summary),
-        *_trust(summary),
+        *provenance.settings(summary),
+        *confidence.findings(summary),
         *_headline(summary, claims, notes, "figures/"),
         *_stages(summary, notes, "figures/"),
         *anatomy.section(summary, notes),
+        *growth.section(summary, notes),
+        *confidence.section(summary, notes),
         *_notices(summary),
-        *_training(summary, notes),
-        *_accuracy(summary, notes),
-        *_proposals(summary, notes),
-        *_machine(summary),
-        *_sources(summary, claims),
+        *appendix.sections(summary, claims, notes),
         *notes.lines(),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -111,12 +74,14 @@ def page(summary: Summary, claims: Iterable[Claim] = (), *, figures: str) -> str
     notes = Notes()
     blocks = [
         _title(summary),
-        _command(summary),
-        _ran_on(summary),
-        *_trust(summary),
+        provenance.command(summary),
+        provenance.ran_on(summary),
+        *confidence.findings(summary),
         *_headline(summary, tuple(claims), notes, figures),
         *_stages(summary, notes, figures),
         *anatomy.section(summary, notes),
+        *growth.section(summary, notes),
+        *confidence.section(summary, notes),
         *_notices(summary),
         *notes.lines(),
     ]
@@ -134,16 +99,16 @@ def excerpt(summary: Summary, claims: Iterable[Claim] = (), *, figures: str) -> 
         for row in published_beside(claims, summary)
     ]
     blocks = [
-        _command(summary),
+        provenance.command(summary),
         table([_COLUMNS[i] for i in shown], [[cells[i] for i in shown] for cells in own]),
-        _ran_on(summary),
-        f"In brackets: 95 % interval over {_interval_over(summary)}. Total excludes proposals.",
-        *_trust(summary),
+        provenance.ran_on(summary),
+        f"In brackets: 95 % interval {caption.intervals(summary)}. Total excludes proposals.",
+        *confidence.verdict(summary),
     ]
     if papers:
         blocks += ["What the papers print, on their own data and GPUs:"]
         blocks += [table((*_COLUMNS, "network, source"), papers, words=(0, len(_COLUMNS)))]
-    blocks += [_image(_ACCURACY, f"{figures}speed_accuracy.svg"), _image(_TIME, f"{figures}stages.svg"), *notes.lines()]
+    blocks += [*_speed_accuracy(summary, figures), _image(_TIME, f"{figures}stages.svg"), *notes.lines()]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -151,68 +116,14 @@ def _image(words: str, path: str) -> str:
     return f"![{words}]({path})"
 
 
+def _speed_accuracy(summary: Summary, figures: str) -> list[str]:
+    """The figure, which a run without an mAP does not have."""
+    return [_image(_ACCURACY, f"{figures}speed_accuracy.svg")] if rated(summary) else []
+
+
 def _title(summary: Summary) -> str:
     names = " vs ".join(map(escaped, methods(summary)))
     return f"# {names} on {escaped(caption.plan(summary).get('dataset', 'unknown data'))}"
-
-
-def _command(summary: Summary) -> str:
-    command = str(summary.get("command") or "not recorded")
-    fence = "`" * (3 + command.count("```"))
-    return f"{fence}sh\n{command}\n{fence}"
-
-
-def _ran_on(summary: Summary) -> str:
-    """What ran it and when, in one line."""
-    machine, dataset = summary.get("machine") or {}, summary.get("dataset") or {}
-    software = [f"{name} {machine[name]}" for name in ("python", "torch", "opencv") if machine.get(name)]
-    parts = [caption.device(summary) + caption.precision(summary), *software]
-    if caption.untrained(summary):
-        parts.append(f"{dataset.get('images', 'unknown')} images, untrained")
-    elif dataset.get("images") is not None:
-        parts.append(f"{dataset['images']} images after training on {dataset.get('train_images', 'unknown')}")
-    parts += [str(summary["created"])[:10]] if summary.get("created") else []
-    return f"Measured on: {escaped(', '.join(parts))}."
-
-
-def _settings(summary: Summary) -> list[str]:
-    plan, dataset = caption.plan(summary), summary.get("dataset") or {}
-    known = {label: plan[key] for key, label in _SETTINGS.items() if plan.get(key) is not None}
-    images = {
-        "training images": dataset.get("train_images", plan.get("train_images")),
-        "evaluated images": dataset.get("images", plan.get("images")),
-        "device": caption.device(summary),
-        "created": summary.get("created"),
-        "source": _changing_source(summary),
-    }
-    shown = {*_SETTINGS, "methods", "device", "images", "train_images"}
-    others = ", ".join(f"{key} = {value}" for key, value in plan.items() if key not in shown and value is not None)
-    settings = {**known, **images, **({"other settings": others} if others else {})}
-    rows = [(label, escaped(value)) for label, value in settings.items() if value is not None]
-    return ["## Settings", table(("setting", "value"), rows, words=(0, 1)), _command(summary)]
-
-
-def _changing_source(summary: Summary) -> str | None:
-    """The commit that began the run and those that went on with it; None where it is one and the same."""
-    others = [f"resumed {each['at']} with {_commit(each['source'])}" for each in summary.get("other_sources") or ()]
-    return "; ".join([f"begun with {_commit(summary.get('source') or {})}", *others]) if others else None
-
-
-def _commit(source: Mapping[str, Any]) -> str:
-    if source.get("commit") is None:
-        return f"no commit ({source.get('reason') or 'not recorded'})"
-    return f"commit {str(source['commit'])[:12]}" + (" and uncommitted changes" if source.get("dirty") else "")
-
-
-def _trust(summary: Summary) -> list[str]:
-    verdict, reasons = caption.verdict(summary)
-    lines = [f"**Trust: {escaped(verdict)}.** {escaped('; '.join(reasons))}".strip()]
-    if not caption.on_gpu(summary):
-        lines.append(
-            "Measured on a CPU. Its absolute times are not comparable with the papers' times on a GPU; ratios are "
-            "shown, and they too depend on the hardware."
-        )
-    return lines
 
 
 _COLUMNS = (
@@ -224,11 +135,6 @@ _COLUMNS = (
     "speed-up conv",
     "speed-up total",
 )
-
-
-def _interval_over(summary: Summary) -> str:
-    processes = caption.plan(summary).get("processes") or 1
-    return "processes" if processes >= _INTERVAL_PROCESSES else "images within one process"
 
 
 def _headline(summary: Summary, claims: Sequence[Claim], notes: Notes, figures: str) -> list[str]:
@@ -247,12 +153,23 @@ def _headline(summary: Summary, claims: Sequence[Claim], notes: Notes, figures: 
         "## Speed and accuracy",
         table(header, rows, words=(0, 7, 8, 9)),
         f"Speed-up is the ratio of mean times per image, baseline {baseline}; in published rows the baseline is the "
-        f"R-CNN of the same source. In brackets: 95 % interval over {_interval_over(summary)}. Total excludes "
-        "proposals.",
+        f"R-CNN of the same source. In brackets: 95 % interval {caption.intervals(summary)}. "
+        "Total excludes proposals.",
         *_tied(own, summary),
-        _image(_ACCURACY, f"{figures}speed_accuracy.svg"),
+        *_speed_accuracy(summary, figures),
         by_method(summary, f"speed-up over {baseline}", faster),
+        *_better(summary, notes),
     ]
+
+
+def _better(summary: Summary, notes: Notes) -> list[str]:
+    """How far each method's mAP is from the baseline's."""
+    rows = [
+        (label, [in_brackets(cell.shifted(2), notes, interval=True) for cell in row.cells])
+        for label, row in zip(_DIFFERENCES, differences(summary), strict=False)
+    ]
+    baseline = escaped(summary.get("baseline"))
+    return [by_method(summary, f"difference to {baseline} (points)", rows)] if rows else []
 
 
 def _tied(rows: Sequence[MethodRow], summary: Summary) -> list[str]:
@@ -287,69 +204,21 @@ def _stages(summary: Summary, notes: Notes, figures: str) -> list[str]:
     ]
 
 
+def _said(summary: Summary) -> dict[tuple[str, str], list[str]]:
+    """What each method said, by method and text: the images of which it said so, none where it was its fit."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for notice in summary.get("notices") or ():
+        images = found.setdefault((str(notice["method"]), str(notice["text"])), [])
+        if notice.get("image") is not None:
+            images.append(str(notice["image"]))
+    return found
+
+
 def _notices(summary: Summary) -> list[str]:
     """What the methods said while they ran, under their names."""
     lines = []
-    for (method, text), images in notices(summary).items():
+    for (method, text), images in _said(summary).items():
         named = ", ".join(map(escaped, images[:_IMAGES_NAMED])) + (", …" if len(images) > _IMAGES_NAMED else "")
         count = f"{len(images)} image{'s' if len(images) > 1 else ''}: {named}" if images else "while fitting"
         lines.append(f"- **{escaped(method)}**: {escaped(text)} ({count})")
     return ["## Notices", "\n".join(lines)] if lines else []
-
-
-def _training(summary: Summary, notes: Notes) -> list[str]:
-    if caption.untrained(summary):
-        return ["## Training", "Nothing was trained: times hold, detections mean nothing."]
-    rows = [(row.name, [in_brackets(cell, notes) for cell in row.cells]) for row in training(summary)]
-    weighs = [(_SIZES[row.name], [in_brackets(cell, notes) for cell in row.cells]) for row in sizes(summary)]
-    shared = [
-        f"{escaped(name)} detects with the model that was fitted as {escaped(other)}, which is counted once."
-        for name, other in fitted_as(summary).items()
-    ]
-    return ["## Training", by_method(summary, "seconds", rows), *shared, by_method(summary, "fitted model", weighs)]
-
-
-def _accuracy(summary: Summary, notes: Notes) -> list[str]:
-    *classes, voc07, voc10 = per_class(summary)
-    labelled = [*((row.name, row) for row in classes), *zip(_MEANS, (voc07, voc10), strict=True)]
-    rows = [(label, [in_brackets(cell.shifted(2), notes) for cell in row.cells]) for label, row in labelled]
-    return ["## Average precision (VOC07, %)", by_method(summary, "class", rows)]
-
-
-def _proposals(summary: Summary, notes: Notes) -> list[str]:
-    rows = [
-        (_PROPOSALS[row.name], in_brackets(row.cells[0].shifted(2 if row.name.startswith("recall") else 0), notes))
-        for row in proposals(summary)
-    ]
-    return ["## Proposals", table(("proposals", "value"), rows)]
-
-
-def _machine(summary: Summary) -> list[str]:
-    machine = summary.get("machine") or {}
-    rows = []
-    for key, value in machine.items():
-        if key.endswith("_reason"):
-            continue
-        text = f"– ({machine.get(f'{key}_reason') or 'not recorded'})" if value is None else value
-        if key.endswith("_bytes") and value is not None:
-            key, text = key.removesuffix("_bytes"), f"{value / 2**30:.1f} GiB"
-        rows.append((escaped(key), escaped(text)))
-    return ["## Machine", table(("machine", "value"), rows, words=(0, 1))]
-
-
-def _sources(summary: Summary, claims: Sequence[Claim]) -> list[str]:
-    """What the published times cover and what ran them; verdicts."""
-    names = caption.base_names(summary)
-    times: dict[tuple[str, ...], list[str]] = {}
-    for claim in claims:
-        if claim.unit == "s" and claim.quantity in ("total", "full_system") and claim.method in names:
-            covers = f"covers {' + '.join(claim.stages)}" if claim.stages else "stages not stated"
-            about = (claim.citation, covers, claim.hardware or "hardware not stated", claim.note)
-            times.setdefault(about, []).append(f"{claim.name} with {claim.backbone} {claim.printed} s")
-    lines = []
-    for (citation, *details), what in sorted(times.items(), key=lambda item: item[0]):
-        lines.append(f"- {escaped(citation)}: {escaped(', '.join(what))} ({escaped('; '.join(details))})")
-    blocks = ["\n".join(lines)] if lines else []
-    if summary.get("claims") is None:
-        blocks.append(f"Verdicts on these figures: none, {escaped(summary.get('claims_reason') or 'not computed')}.")
-    return ["## Published figures", *blocks]

@@ -3,6 +3,7 @@
     manifest.json               plan, machine, software, source, sha256 of weights, boxes and splits, status
     truth.json                  ground truth of the test images, COCO format with ``ignore`` for difficult objects
     samples.jsonl               one line a sample, flushed to the disk as measured
+    conditions.jsonl            one line for each moment between two blocks of images: sentinel, load, device
     detections/METHOD.json      COCO results format; METHOD.jsonl, a line an image, while the run goes on
     models/METHOD.safetensors   the fitted model that was measured, and METHOD.json with the seconds of its fit
     errors/METHOD.txt           tracebacks of a method that failed
@@ -19,14 +20,17 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from harness.record import SCHEMA_VERSION, Sample
+from harness.record import SCHEMA_VERSION, Condition, Sample
 from harness.storage import UNFINISHED, StorageError, append_line, read_json, read_lines, write_json, write_text
 
 __all__ = ["RunError", "RunFolder"]
+
+Row = TypeVar("Row")
 
 
 class RunError(StorageError):
@@ -39,6 +43,9 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Nothing is touched yet."""
         self.path = path
+        self._places: dict[str, tuple[dict[str, int], int]] = {}
+        """By method: where in its log each image begins, and how far the log was read."""
+        self._finished: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
     @property
     def exists(self) -> bool:
@@ -125,14 +132,29 @@ class RunFolder:
         Raises:
             RunError: a line that is not the last is torn, or a line is no sample.
         """
-        path = self.path / "samples.jsonl"
-        samples = []
+        return self._rows("samples.jsonl", Sample.from_values, "a sample")
+
+    def append_condition(self, condition: Condition) -> None:
+        """Keep a condition; it is on the disk when this returns."""
+        append_line(self.path / "conditions.jsonl", condition.as_line())
+
+    def read_conditions(self) -> list[Condition]:
+        """All conditions, in the order in which they were taken; none of a run of schema 1.
+
+        Raises:
+            RunError: as `read_samples`.
+        """
+        return self._rows("conditions.jsonl", Condition.from_values, "a condition")
+
+    def _rows(self, name: str, parse: Callable[[dict[str, Any]], Row], what: str) -> list[Row]:
+        path = self.path / name
+        rows = []
         for number, values in enumerate(read_lines(path), start=1):
             try:
-                samples.append(Sample.from_values(values))
+                rows.append(parse(values))
             except TypeError as error:
-                raise RunError(f"{path}, line {number}: not a sample ({error})") from None
-        return samples
+                raise RunError(f"{path}, line {number}: not {what} ({error})") from None
+        return rows
 
     def append_detections(self, method: str, image_id: str, rows: list[dict[str, Any]]) -> None:
         """Keep the detections of one image."""
@@ -140,13 +162,47 @@ class RunFolder:
         append_line(self.path / "detections" / f"{_file_name(method)}.jsonl", line)
 
     def read_detections(self, method: str) -> list[dict[str, Any]]:
-        """Detections of a method in COCO results format; of an image that was logged twice, the later."""
+        """Detections of a method in COCO results format; of an image that was logged twice, the later.
+
+        Images stand in the order of the truth, in whatever order they were gone through: it decides between equal
+        scores.
+        """
+        found = self._detections(method)
+        if (self.path / "truth.json").exists():
+            known = [image["id"] for image in self.read_truth()["images"] if image["id"] in found]
+            found = {image: found[image] for image in dict.fromkeys([*known, *found])}
+        return [row for rows in found.values() for row in rows]
+
+    def _detections(self, method: str) -> dict[str, list[dict[str, Any]]]:
+        """By image: of the finished file, and of what was logged since."""
         finished = self.path / "detections" / f"{_file_name(method)}.json"
-        if finished.exists():
-            rows: list[dict[str, Any]] = read_json(finished)
+        log = finished.with_suffix(".jsonl")
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in read_json(finished) if finished.exists() else ():
+            found.setdefault(row["image_id"], []).append(row)
+        found |= {line["image_id"]: line["rows"] for line in read_lines(log)}
+        return found
+
+    def first_detections(self, method: str, image_id: str) -> list[dict[str, Any]]:
+        """The rows that stand for one image, without reading all others each time; none where nothing stands there."""
+        log = self.path / "detections" / f"{_file_name(method)}.jsonl"
+        if not log.exists():
+            if method not in self._finished:
+                self._finished[method] = self._detections(method)
+            return self._finished[method].get(image_id, [])
+        places, end = self._places.get(method, ({}, 0))
+        with log.open("rb") as file:
+            file.seek(end)
+            for line in file:
+                if line.endswith(b"\n"):
+                    places[json.loads(line)["image_id"]] = end
+                    end += len(line)
+            self._places[method] = places, end
+            if image_id not in places:
+                return []
+            file.seek(places[image_id])
+            rows: list[dict[str, Any]] = json.loads(file.readline())["rows"]
             return rows
-        log = {line["image_id"]: line["rows"] for line in read_lines(finished.with_suffix(".jsonl"))}
-        return [row for rows in log.values() for row in rows]
 
     def finish_detections(self, method: str) -> None:
         """Turn the log of a method into its COCO results file."""

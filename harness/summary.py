@@ -1,105 +1,93 @@
 """From a run folder to the one result model: every number that a report shows is in it, or follows by a division.
 
 Nothing is measured or detected here: `summarise` reads what the run wrote, so `harness report` can be run anywhere.
+Runs of schema 1 are read, too; what they did not record is null and has its reason.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from harness import accuracy
-from harness.coco import detection_table, truth_table
-from harness.record import SCHEMA_VERSION, Sample
+from harness import trust
+from harness.costs import lines, sweep
+from harness.first_touch import first_touch
+from harness.latency import percentiles, seconds
+from harness.observations import Observations, observe
+from harness.operations import mean_operations, why_uncounted
+from harness.overhead import overhead
+from harness.proofs import images_that_differ
+from harness.record import SCHEMA_VERSION, Role, Sample
 from harness.runs import RunFolder
-from harness.statistics import Estimate, mean, ratio_of_means
+from harness.scores import no_score, score
+from harness.speedups import speedups
 
-__all__ = ["NOT_COUNTED", "summarise"]
+__all__ = ["summarise"]
 
-_METRICS: tuple[accuracy.Metric, ...] = ("voc07", "voc10")
-_RATIOS = ("conv", "features", "total")
-_ONE_PROCESS = "over the images of one process; other processes are not covered"
-_NO_MAP_INTERVAL = "an interval over images is not computed yet"
-NOT_COUNTED = "floating-point operations were not counted"
 _UNTRAINED = "untrained: no weight was learnt, so its detections mean nothing"
 _RANDOM = "the weights of the backbone are random, so its detections say nothing of the method"
 _NO_FIT = "the run folder does not say how long the fit took"
+_NO_FLAGS = "the run did not keep how its libraries were set"
 _FIT_IN_PARTS = "the fit was interrupted and went on later, so its seconds are not known"
-_COUNTED = ("prepare", "propose", "conv", "pool", "fc", "decode")
-_FEATURES = ("prepare", "conv", "pool", "fc")
-
-Seconds = dict[str, dict[str, float]]
-"""By image, then by stage: the mean over repeats."""
 
 
-def _seconds(samples: Sequence[Sample]) -> Seconds:
-    gathered: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for sample in samples:
-        for name, seconds in (sample.seconds or {}).items():
-            gathered[sample.image][name].append(seconds)
-    return {image: {name: float(np.mean(values)) for name, values in of.items()} for image, of in gathered.items()}
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a run folder holds, read once."""
+
+    folder: RunFolder
+    manifest: dict[str, Any]
+    truth: dict[str, Any]
+    samples: list[Sample]
+    by_role: Mapping[Role, Mapping[str, list[Sample]]]
+    """The same by role and method."""
+    observed: Mapping[str, Observations]
+    processes: list[dict[str, Any]]
+    """Of the manifest; none in a run of schema 1."""
+    status: Mapping[str, tuple[str, str | None]]
+    """Of each method, and why."""
+    rows: Mapping[str, list[dict[str, Any]]]
+    """The detections of each method that succeeded, in COCO results format."""
+
+    @property
+    def names(self) -> list[str]:
+        """The methods in the order of the plan; the first is the baseline."""
+        names: list[str] = self.manifest["plan"]["methods"]
+        return names
+
+    @property
+    def succeeded(self) -> list[str]:
+        return [name for name in self.names if self.status[name][0] == "ok"]
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether samples say in which block of images they were taken."""
+        return bool(self.processes)
+
+    def of(self, method: str, role: Role = "measured") -> list[Sample]:
+        return self.by_role[role].get(method, [])
 
 
-def _values(seconds: Seconds, name: str, images: Sequence[str]) -> npt.NDArray[np.float64]:
-    return np.array([seconds[image][name] for image in images])
-
-
-def _as_dict(estimate: Estimate) -> dict[str, Any]:
-    reason = None if estimate.low is not None else "an interval needs at least two images"
-    return {"mean": estimate.value, "low": estimate.low, "high": estimate.high, "reason": reason}
-
-
-def _trust(samples: Sequence[Sample], device: str) -> dict[str, Any]:
-    """What makes this run's figures doubtful. On a CPU, repeats of a method on an image must detect the very same.
-
-    On a GPU they need not: sums that threads race to make differ in their last bits.
-    """
-    if device != "cpu":
-        return {"verdict": "ok", "reasons": []}
-    digests: dict[tuple[str, str], set[str | None]] = defaultdict(set)
-    for sample in samples:
-        if sample.status == "ok":
-            digests[sample.method, sample.image].add(sample.digest)
-    differing = sorted({method for (method, _), found in digests.items() if len(found) > 1})
-    reasons = [f"repeats of {method} detected different boxes on the same image" for method in differing]
-    return {"verdict": "inconclusive" if reasons else "ok", "reasons": reasons}
-
-
-def _no_accuracy(reason: str, detections: int) -> dict[str, Any]:
-    none = {"value": None, "low": None, "high": None, "reason": reason, "tie_low": None, "tie_high": None}
-    return {
-        "map": {metric: dict(none) for metric in _METRICS},
-        "ap": None,
-        "ap_reason": reason,
-        "ap_voc10": None,
-        "ap_voc10_reason": reason,
-        "detections": detections,
+def _read(folder: RunFolder) -> _Run:
+    manifest, truth = folder.read_manifest(), folder.read_truth()
+    by_role: dict[Role, dict[str, list[Sample]]] = {
+        role: defaultdict(list) for role in ("measured", "unmarked", "sweep")
     }
-
-
-def _accuracy(folder: RunFolder, method: str, truth: Mapping[str, Any]) -> dict[str, Any]:
-    image_ids = [image["id"] for image in truth["images"]]
-    classes = [category["name"] for category in truth["categories"]]
-    rows = folder.read_detections(method)
-    detections, objects = detection_table(rows, image_ids), truth_table(truth)
-    result: dict[str, Any] = {"map": {}, "detections": len(rows)}
-    for metric, key in zip(_METRICS, ("ap", "ap_voc10"), strict=True):
-        found = accuracy.evaluate(detections, objects, n_classes=len(classes), metric=metric)
-        tie_low, tie_high = found.map_tie_range or (None, None)
-        result["map"][metric] = {
-            "value": found.map,
-            "low": None,
-            "high": None,
-            "reason": "no class has an object that is not difficult" if found.map is None else _NO_MAP_INTERVAL,
-            "tie_low": tie_low,
-            "tie_high": tie_high,
-        }
-        result[key] = dict(zip(classes, found.ap, strict=True))
-    return result
+    samples = folder.read_samples()
+    for sample in samples:
+        by_role[sample.role][sample.method].append(sample)
+    processes = manifest.get("processes") or []
+    measured = [sample for of in by_role["measured"].values() for sample in of]
+    observed = observe(measured, in_blocks=bool(processes))
+    status = {}
+    for name in manifest["plan"]["methods"]:
+        about, n_images = manifest["methods"].get(name, {}), len(truth["images"])
+        n_measured = len(observed[name].images) if name in observed else 0
+        status[name] = _status(about, by_role["measured"][name], n_measured, n_images)
+    rows = {name: folder.read_detections(name) for name, (found, _) in status.items() if found == "ok"}
+    return _Run(folder, manifest, truth, samples, by_role, observed, processes, status, rows)
 
 
 def _status(about: Mapping[str, Any], samples: Sequence[Sample], measured: int, images: int) -> tuple[str, str | None]:
@@ -115,41 +103,38 @@ def _status(about: Mapping[str, Any], samples: Sequence[Sample], measured: int, 
     return "ok", None
 
 
-def _method(
-    folder: RunFolder,
-    manifest: Mapping[str, Any],
-    samples: Sequence[Sample],
-    method: str,
-    truth: Mapping[str, Any],
-    flops: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    about = manifest["methods"].get(method, {})
-    own = [sample for sample in samples if sample.method == method]
-    seconds = _seconds(own)
-    status, reason = _status(about, own, len(seconds), len(truth["images"]))
+def _scores(run: _Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Accuracy by method, and the differences to the baseline."""
+    random = run.manifest["plan"]["weights"] == "random"
+    nothing, rows = {}, {}
+    for name in run.succeeded:
+        trained = run.manifest["methods"].get(name, {}).get("trained", True)
+        if not trained or random:
+            first = {sample.image: sample.detections or 0 for sample in reversed(run.of(name))}
+            nothing[name] = no_score(_RANDOM if trained else _UNTRAINED, sum(first.values()))
+        else:
+            rows[name] = run.rows[name]
+    scores, differences = score(rows, run.truth, baseline=run.names[0], seed=run.manifest["plan"]["seed"])
+    return {**nothing, **scores}, differences
+
+
+def _method(run: _Run, method: str, scores: Mapping[str, Any], flops: Mapping[str, Any] | None) -> dict[str, Any]:
+    about = run.manifest["methods"].get(method, {})
+    status, reason = run.status[method]
     if status != "ok":
         return {"status": status, "reason": reason, "paper": about.get("paper")}
-    images = list(seconds)
-    estimates = {name: mean(_values(seconds, name, images)) for name in seconds[images[0]]}
-    named: dict[str, Any] = {name: _as_dict(found) for name, found in estimates.items()}
-    named |= _full_system(manifest, seconds, images)
-    trained, random = about.get("trained", True), manifest["plan"]["weights"] == "random"
-    nothing = _UNTRAINED if not trained else _RANDOM if random else None
+    trained = about.get("trained", True)
     return {
         "status": "ok",
         "reason": None,
         "paper": about.get("paper"),
         "trained": trained,
-        **(
-            _no_accuracy(nothing, sum(one.detections or 0 for one in own if one.repeat == 0))
-            if nothing
-            else _accuracy(folder, method, truth)
-        ),
-        "seconds": named,
-        "flops": _mean_flops(flops),
-        "flops_reason": _flops_reason(flops),
-        **_fit(folder, about, method),
-        "images": len(images),
+        **scores[method],
+        "seconds": seconds(run.observed[method], run.manifest["dataset"]["proposal_seconds_by_image"]),
+        "flops": mean_operations(flops),
+        "flops_reason": why_uncounted(flops),
+        **_fit(run.folder, about, method),
+        "images": len(run.observed[method].images),
         "model_bytes": about.get("model_bytes"),
         "model_bytes_reason": None if trained else _UNTRAINED,
         "iterations": about.get("iterations"),
@@ -162,71 +147,27 @@ def _fit(folder: RunFolder, about: Mapping[str, Any], method: str) -> dict[str, 
     if not about.get("trained", True):
         return {"fitted_as": None, "fit_seconds": {}, "fit_seconds_reason": _UNTRAINED}
     name = about.get("fitted_as", method)
-    seconds = about.get("fit_seconds", folder.read_fit(name))
-    reason = None if seconds else _NO_FIT if seconds is None else _FIT_IN_PARTS
-    return {"fitted_as": name, "fit_seconds": seconds or {}, "fit_seconds_reason": reason}
+    spent = about.get("fit_seconds", folder.read_fit(name))
+    reason = None if spent else _NO_FIT if spent is None else _FIT_IN_PARTS
+    return {"fitted_as": name, "fit_seconds": spent or {}, "fit_seconds_reason": reason}
 
 
-def _flops_reason(counted: Mapping[str, Any] | None) -> str | None:
-    return NOT_COUNTED if counted is None else counted["reason"]
-
-
-def _mean_flops(counted: Mapping[str, Any] | None) -> dict[str, float | None] | None:
-    """Floating-point operations by stage, of ``features`` and in ``total``, mean per image."""
-    if counted is None or counted["reason"] is not None:
-        return None
-    images = list(counted["images"].values())
-    means: dict[str, float | None] = {
-        name: float(np.mean([image[name] for image in images])) for name in (*_COUNTED, "total")
+def _stopwatch(run: _Run) -> dict[str, Any]:
+    """What the samples say beyond means and ratios, by method that succeeded."""
+    names, in_blocks = run.succeeded, run.in_blocks
+    megapixels = {image["id"]: image["width"] * image["height"] / 1e6 for image in run.truth["images"]}
+    return {
+        "percentiles": {name: percentiles(run.observed[name]) for name in names},
+        "overhead": {name: overhead(run.of(name), run.of(name, "unmarked"), run.processes) for name in names},
+        "warm_up": {name: first_touch(name, run.of(name), run.processes) for name in names},
+        "lines": {name: lines(run.of(name), run.of(name, "sweep"), megapixels, in_blocks=in_blocks) for name in names},
+        "sweep": sweep({name: run.of(name, "sweep") for name in names}, in_blocks=in_blocks),
     }
-    features = float(np.mean([sum(image[name] for name in _FEATURES) for image in images]))
-    return {**means, "suppress": None, "features": features}
 
 
-def _full_system(manifest: Mapping[str, Any], seconds: Seconds, images: Sequence[str]) -> dict[str, Any]:
-    spent = manifest["dataset"]["proposal_seconds_by_image"]
-    if any(spent[image] is None for image in images):
-        return {"full_system": None, "full_system_reason": "what making the boxes took is not known"}
-    found = mean(_values(seconds, "total", images) + np.array([spent[image] for image in images]))
-    return {"full_system": _as_dict(found), "full_system_reason": None}
-
-
-def _speedups(methods: Mapping[str, Any], samples: Sequence[Sample], baseline: str) -> dict[str, Any]:
-    if methods[baseline]["status"] != "ok":
-        return {}
-    below = _seconds([sample for sample in samples if sample.method == baseline])
-    result: dict[str, dict[str, Any]] = {}
-    for method, about in methods.items():
-        if method == baseline or about["status"] != "ok":
-            continue
-        own = _seconds([sample for sample in samples if sample.method == method])
-        images = list(below)
-        result[method] = {}
-        for name in _RATIOS:
-            found = _speedup(_values(below, name, images), _values(own, name, images))
-            result[method][name] = {**found, **_anatomy(found["value"], name, methods[baseline], about)}
-    return result
-
-
-def _speedup(baseline: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) -> dict[str, Any]:
-    if own.mean() == 0:
-        return {"value": None, "low": None, "high": None, "reason": "the method has no such stage"}
-    found = _as_dict(ratio_of_means(baseline, own))
-    return {"value": found.pop("mean"), **found, "interval": _ONE_PROCESS}
-
-
-def _anatomy(speedup: float | None, name: str, baseline: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A speed-up is the ratio of the operations times the ratio of the rates at which they are carried out."""
-    none = {"flop_ratio": None, "utilisation_ratio": None}
-    for about in (baseline, own):
-        if about["flops"] is None:
-            return {**none, "flop_reason": about["flops_reason"]}
-    if speedup is None or not own["flops"][name]:
-        return {**none, "flop_reason": "the method has no such stage, or no operation in it is counted"}
-    ratio = baseline["flops"][name] / own["flops"][name]
-    utilisation = speedup / ratio if ratio else None
-    reason = None if ratio else "no operation of the baseline is counted in this stage"
-    return {"flop_ratio": ratio or None, "utilisation_ratio": utilisation, "flop_reason": reason}
+def _processes(run: _Run) -> list[dict[str, Any]]:
+    """What each process says of itself, its warm-up aside."""
+    return [{key: value for key, value in each.items() if key != "warm_up"} for each in run.processes]
 
 
 def _came_to(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,26 +184,35 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     Raises:
         harness.runs.RunError: one of them is missing or damaged.
     """
-    manifest, samples, truth = folder.read_manifest(), folder.read_samples(), folder.read_truth()
-    names: list[str] = manifest["plan"]["methods"]
-    flops = folder.read_flops()
-    methods = {name: _method(folder, manifest, samples, name, truth, flops.get(name)) for name in names}
+    run = _read(folder)
+    manifest, flops = run.manifest, folder.read_flops()
+    scores, differences = _scores(run)
+    methods = {name: _method(run, name, scores, flops.get(name)) for name in run.names}
+    ratios = speedups(methods, run.observed, run.names[0])
+    proofs = {name: images_that_differ(run.rows[name], run.of(name)) for name in run.succeeded}
+    findings = trust.examine(run.samples, folder.read_conditions(), manifest, ratios, proofs)
     # The manifest keeps the plan as it was asked for, which is what --resume compares; here stands what it came to.
     about = {key: value for key, value in manifest["dataset"].items() if key != "proposal_seconds_by_image"}
     return {
         "schema_version": SCHEMA_VERSION,
-        "trust": _trust(samples, manifest["machine"]["device"]),
+        "trust": trust.verdict(findings),
         "created": manifest["created"],
         "command": manifest["command"],
-        "baseline": names[0],
+        "baseline": run.names[0],
         "plan": {**manifest["plan"], **_came_to(manifest)},
         "machine": {**manifest["machine"], **manifest["software"]},
+        "flags": manifest.get("flags"),
+        "flags_reason": None if manifest.get("flags") else _NO_FLAGS,
         "source": manifest["source"],
         "other_sources": [each for each in manifest.get("resumed", ()) if each["source"] != manifest["source"]],
         "dataset": about,
         "methods": methods,
         "notices": manifest.get("notices", []),
-        "speedup": _speedups(methods, samples, names[0]),
+        "speedup": ratios,
+        "map_difference": differences,
+        **_stopwatch(run),
+        "processes": _processes(run),
+        "proofs": proofs,
         "claims": None,
         "claims_reason": "published figures stand beside the measured ones; verdicts are not computed yet",
     }

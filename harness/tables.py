@@ -14,29 +14,24 @@ from typing import Any
 from harness.claims import DETECTING
 
 __all__ = [
-    "FITTING",
     "Estimate",
     "MethodRow",
     "Row",
     "Summary",
+    "differences",
     "estimate",
-    "fitted_as",
     "headline",
+    "mean_ap",
     "methods",
-    "notices",
-    "per_class",
-    "proposals",
+    "rated",
     "ratios",
-    "sizes",
     "stages",
-    "training",
     "why_not",
 ]
 
 Summary = Mapping[str, Any]
 """What `summary.json` holds."""
 
-FITTING = ("finetune", "features", "svm", "regress")
 _TIMES = (*DETECTING, "unattributed", "total", "features", "full_system")
 _SIGNIFICANT_DIGITS = 3
 """Shown where no interval says how exactly a number is known."""
@@ -142,7 +137,7 @@ def headline(summary: Summary) -> list[MethodRow]:
                 source=None,
                 status=str(result.get("status", "error")),
                 reason=result.get("reason"),
-                map=_map(result, "voc07"),
+                map=mean_ap(result, "voc07"),
                 conv=estimate(seconds, "conv", no_time),
                 fc=estimate(seconds, "fc", no_time),
                 total=estimate(seconds, "total", no_time),
@@ -154,7 +149,13 @@ def headline(summary: Summary) -> list[MethodRow]:
     return rows
 
 
-def _map(result: Mapping[str, Any], metric: str) -> Estimate:
+def rated(summary: Summary) -> list[MethodRow]:
+    """Those with a time and an mAP: the points of a figure."""
+    return [row for row in headline(summary) if row.map.value is not None and row.total.value]
+
+
+def mean_ap(result: Mapping[str, Any], metric: str) -> Estimate:
+    """mAP of a method, fraction; `metric` is ``voc07`` or ``voc10``."""
     found = estimate(result.get("map") or {}, metric, why_not(result, "no mAP was computed"))
     return replace(found, missing="untrained") if result.get("trained") is False else found
 
@@ -181,93 +182,38 @@ def stages(summary: Summary) -> list[Row]:
     return rows
 
 
-def fitted_as(summary: Summary) -> dict[str, str]:
-    """The methods that detect with another one's fit, and whose."""
-    found = {name: result.get("fitted_as") for name, result in methods(summary).items()}
-    return {name: str(other) for name, other in found.items() if other not in (None, name)}
-
-
-def notices(summary: Summary) -> dict[tuple[str, str], list[str]]:
-    """What each method said, by method and text: the images of which it said so, none where it was its fit."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for notice in summary.get("notices") or ():
-        images = found.setdefault((str(notice["method"]), str(notice["text"])), [])
-        if notice.get("image") is not None:
-            images.append(str(notice["image"]))
-    return found
-
-
-def training(summary: Summary) -> list[Row]:
-    """Seconds of each stage of fitting, and of all; a fit that serves several methods stands with the first alone."""
-    shared = fitted_as(summary)
-    rows = []
-    for name in (*FITTING, "unattributed", "total"):
-        cells = []
-        for method, result in methods(summary).items():
-            if method in shared:
-                cells.append(Estimate(None, reason=f"fitted as {shared[method]}"))
-                continue
-            fallback = "this method has no such stage"
-            if not result.get("fit_seconds"):
-                fallback = result.get("fit_seconds_reason") or "no fit was timed"
-            cells.append(estimate(result.get("fit_seconds") or {}, name, why_not(result, fallback)))
-        rows.append(Row(name, tuple(cells)))
-    return rows
-
-
-def sizes(summary: Summary) -> list[Row]:
-    """What each fitted model weighs, and the boxes that it computes at a time: counts and bytes."""
-    rows = []
-    chunked = any(result.get("chunk") is not None for result in methods(summary).values())
-    for name in ("model_bytes", "detections", *(("chunk",) if chunked else ())):
-        cells = [estimate(result, name, why_not(result, "not recorded")) for result in methods(summary).values()]
-        rows.append(Row(name, tuple(replace(cell, fixed_decimals=0) for cell in cells)))
-    return rows
-
-
 def ratios(summary: Summary) -> list[Row]:
-    """Speed-up of each method over the baseline by what is compared; the baseline's own is missing."""
-    baseline, speedup = summary.get("baseline"), summary.get("speedup") or {}
-    rows = []
-    for name in ("conv", "features", "total"):
-        cells = []
-        for method, result in methods(summary).items():
-            fallback = "this is the baseline" if method == baseline else f"no ratio to {baseline} was computed"
-            cells.append(estimate(speedup.get(method) or {}, name, why_not(result, fallback)))
-        rows.append(Row(name, tuple(cells)))
+    """Speed-up of each method over the baseline by what is compared; the baseline's own is missing.
+
+    First the ratios of means, then, where they were computed, the geometric means of the images' ratios.
+    """
+    speedup = summary.get("speedup") or {}
+    parts = ("conv", "features", "total")
+    rows = [Row(part, _beside_baseline(summary, speedup, part, "ratio")) for part in parts]
+    geometric = {
+        method: {part: (of.get(part) or {}).get("geometric_mean") for part in parts} for method, of in speedup.items()
+    }
+    if any(node for of in geometric.values() for node in of.values()):
+        means = (_beside_baseline(summary, geometric, part, "ratio") for part in parts)
+        rows += [Row(f"{part}, geometric mean", cells) for part, cells in zip(parts, means, strict=True)]
     return rows
 
 
-def proposals(summary: Summary) -> list[Row]:
-    """Boxes per image, the share of objects that they cover by IoU, and the seconds that they cost; one column."""
-    dataset, reason = summary.get("dataset") or {}, "not recorded"
-    counts, recall = dataset.get("proposals_per_image") or {}, dataset.get("recall") or {}
-    digits = {"mean": 1, "min": 0, "max": 0}
-    rows = [
-        Row(name, (replace(estimate(counts, name, reason), fixed_decimals=decimals),))
-        for name, decimals in digits.items()
-    ]
-    rows += [Row(f"recall {iou}", (estimate(recall, iou, reason),)) for iou in ("0.5", "0.7")]
-    return [*rows, Row("seconds", (estimate(dataset, "proposal_seconds", reason),))]
+def differences(summary: Summary) -> list[Row]:
+    """mAP of each method less that of the baseline, over the same images, fraction; no row where none is known."""
+    found = summary.get("map_difference") or {}
+    if not found:
+        return []
+    return [Row(metric, _beside_baseline(summary, found, metric, "difference")) for metric in ("voc07", "voc10")]
 
 
-def per_class(summary: Summary) -> list[Row]:
-    """VOC07 average precision of each class as a fraction, then the mean in both definitions."""
-    results = methods(summary)
-    named = {name: None for result in results.values() for name in result.get("ap") or {}}
-    untrained = bool(results) and all(result.get("trained") is False for result in results.values())
-    classes = () if untrained else (*((summary.get("dataset") or {}).get("classes") or ()), *named)
-    rows = []
-    for name in dict.fromkeys(classes):
-        cells = []
-        for result in results.values():
-            no_map = ((result.get("map") or {}).get("voc07") or {}).get("reason")
-            fallback = no_map or "no object of this class counts in the evaluated images"
-            cells.append(estimate(result.get("ap") or {}, name, why_not(result, fallback)))
-        rows.append(Row(name, tuple(cells)))
-    for metric in ("voc07", "voc10"):
-        rows.append(Row(metric, tuple(_map(result, metric) for result in results.values())))
-    return rows
+def _beside_baseline(summary: Summary, nodes: Mapping[str, Any], key: str, kind: str) -> tuple[Estimate, ...]:
+    """``nodes[method][key]`` of every method; `kind` says what is missing where there is none."""
+    baseline, cells = summary.get("baseline"), []
+    for method, result in methods(summary).items():
+        fallback = "this is the baseline" if method == baseline else f"no {kind} to {baseline} was computed"
+        cells.append(estimate(nodes.get(method) or {}, key, why_not(result, fallback)))
+    return tuple(cells)
 
 
 def _leading(number: float) -> int:

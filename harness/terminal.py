@@ -1,4 +1,4 @@
-"""A run on one screen of 80 columns: the headline table, the papers' own numbers, one line of trust."""
+"""A run on one screen of 80 columns: the headline table, the papers' own numbers, how far to trust it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from harness.tables import MethodRow, Summary, headline
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 __all__ = ["terminal"]
 
 _COLUMNS = ("method", "mAP07\n%", "conv\ns/image", "fc\ns/image", "total\ns/image", "speed-up\nconv", "speed-up\ntotal")
+
+_NOTES_NAMED = 4
 
 
 def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
@@ -31,7 +34,8 @@ def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
         _table(_COLUMNS, [[row.method, *_numbers(row)] for row in own]),
     ]
     if any(row.speedup_total.low is not None for row in own):
-        parts.append(Text("±: half of the 95 % interval. Total excludes proposals.", "dim"))
+        parts.append(Text(f"±: half of the 95 % interval {caption.intervals(summary)}.", "dim"))
+        parts.append(Text("Total excludes proposals.", "dim"))
     reasons = [row.map.reason for row in own if row.status == "ok" and row.map.value is None and row.map.reason]
     parts += [Text(f"mAP: {_one_line(reason)}.", "dim") for reason in dict.fromkeys(reasons)]
     parts += [Text(f"{row.method}: {_one_line(status(row))}", "red") for row in own if row.status != "ok"]
@@ -39,10 +43,19 @@ def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
     if papers:
         parts += [Text("\nWhat the papers print, on their data and GPUs", "bold")]
         parts += [_table((*(name.replace("\ns/image", "\ns") for name in _COLUMNS), "source"), papers, style="dim")]
+    return Group(*parts, *_trust(summary))
+
+
+def _trust(summary: Summary) -> list[Text]:
+    """The verdict, a line for each reason against it, and how much else was noted."""
+    from rich.text import Text
+
     verdict, doubts = caption.verdict(summary)
-    words = f"trust: {verdict}" + (f" ({'; '.join(doubts)})" if doubts else "")
-    parts.append(Text(_one_line(words), "green" if verdict == "ok" else "yellow"))
-    return Group(*parts)
+    notes = [str(each["name"]) for each in caption.findings(summary) if each["verdict"] == "note"]
+    lines = [f"trust: {verdict}", *(f"- {doubt}" for doubt in doubts)]
+    more = f" and {len(notes) - _NOTES_NAMED} more" if len(notes) > _NOTES_NAMED else ""
+    lines += [f"noted, see the report: {', '.join(notes[:_NOTES_NAMED])}{more}"] if notes else []
+    return [Text(_one_line(line), "green" if verdict == "ok" else "yellow") for line in lines]
 
 
 def _device(summary: Summary) -> str:

@@ -3,92 +3,58 @@
 What each number covers:
 
 - ``total`` runs from the decoded image and its boxes in host memory to the detections in host memory, device work
-  finished on both sides.
+  finished on both sides. The host's clock tells it.
 - A stage is what a detector marks as such. ``prepare`` covers the copy to the device, mean subtraction, resizing,
   cropping and warping; ``conv`` the convolutions alone; ``pool`` box mapping and pooling; ``fc`` the fc layers;
   ``decode`` scores and box regression; ``suppress`` top k and non-maximum suppression with the copy back to the host.
 - ``unattributed`` is the rest of the total, so that stages and it add up to the total.
 - ``features`` is prepare + conv + pool + fc.
+- The tail is the part of the total after the detector's return in which the device was still at work.
 
 Proposals are made beforehand and timed apart; image decoding and evaluation are outside. On a CUDA device a stage lies
-between two events that are recorded without waiting; the device is waited for once, at the end of the image.
+between two events that are recorded without waiting; the device is waited for once, at the end of the image. Inside the
+timed block garbage is not collected, and what is heard is noted on a tape that was made before.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from detectors.contract import Stage, listening
+from detectors.contract import Stage, listening, stage
+from harness.clocks import Clock, CudaClock, HostClock, clock_for
+from harness.order import williams as order
+from harness.tape import Tape
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["FEATURE_STAGES", "Clock", "CudaClock", "FitWatch", "HostClock", "Timing", "clock_for", "measure", "order"]
+__all__ = [
+    "FEATURE_STAGES",
+    "Clock",
+    "CudaClock",
+    "FitWatch",
+    "HostClock",
+    "SynchronisationError",
+    "Timing",
+    "clock_for",
+    "mark_seconds",
+    "measure",
+    "order",
+]
 
 FEATURE_STAGES = (Stage.PREPARE, Stage.CONV, Stage.POOL, Stage.FC)
 
+_CALIBRATIONS = 21
+"""Times that the cost of a mark is taken; a few hundredths of a second in all."""
+_SWEPT_BYTES = 1 << 24
+"""More than the caches next to a core hold, as the maps of a convolution are."""
+
 T = TypeVar("T")
-Mark = Any
 
 
-class Clock(Protocol):
-    """Marks points in a device's stream of work and tells the seconds between them."""
-
-    def mark(self) -> Mark:
-        """Note this point; must not wait for the device."""
-
-    def settle(self) -> None:
-        """Wait until the device has done all that it was given."""
-
-    def seconds(self, start: Mark, end: Mark) -> float:
-        """Seconds of device time between two marks; valid after `settle`."""
-
-
-class HostClock:
-    """For work that happens when it is called: the CPU."""
-
-    def mark(self) -> float:
-        """Seconds of the monotonic clock."""
-        return time.perf_counter()
-
-    def settle(self) -> None:
-        """Nothing runs on behind a CPU's back."""
-
-    def seconds(self, start: float, end: float) -> float:
-        """The difference."""
-        return end - start
-
-
-class CudaClock:
-    """For work that a CUDA device does later than it is given: events in its stream."""
-
-    def __init__(self) -> None:
-        """Needs a CUDA device."""
-        import torch
-
-        self._cuda = torch.cuda
-
-    def mark(self) -> torch.cuda.Event:
-        """Record an event."""
-        event = self._cuda.Event(enable_timing=True)
-        event.record()
-        return event
-
-    def settle(self) -> None:
-        """Synchronise the device."""
-        self._cuda.synchronize()
-
-    def seconds(self, start: torch.cuda.Event, end: torch.cuda.Event) -> float:
-        """Device time between two recorded events."""
-        return float(start.elapsed_time(end)) / 1e3
-
-
-def clock_for(device: str) -> Clock:
-    """The clock of ``cpu`` or ``cuda``."""
-    return CudaClock() if device == "cuda" else HostClock()
+class SynchronisationError(RuntimeError):
+    """A clock waited for its device and the device was still at work: no time that it tells means anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,75 +63,131 @@ class Timing(Generic[T]):
 
     result: T
     total_seconds: float
-    stage_seconds: dict[Stage, float]
-    """Every detecting stage; 0.0 for one that did not occur."""
+    stage_seconds: dict[Stage, float] | None
+    """Every detecting stage; 0.0 for one that did not occur. None where it was timed without marks."""
+    marks: int | None = None
+    """Marks that the clock was asked for. None where it was timed without marks."""
+    tail_seconds: float = 0.0
+    """From the detector's return until the device was idle; the cost of asking an idle device is in it. 0 on a CPU."""
 
     @property
-    def unattributed_seconds(self) -> float:
-        """What of the total lies in no stage.
+    def unattributed_seconds(self) -> float | None:
+        """What of the total lies in no stage; None without marks.
 
         On a CUDA device a hair below zero is possible, since stages and total are told by two clocks.
         """
-        return self.total_seconds - sum(self.stage_seconds.values())
+        return None if self.stage_seconds is None else self.total_seconds - sum(self.stage_seconds.values())
 
     @property
-    def features_seconds(self) -> float:
-        """prepare + conv + pool + fc."""
-        return sum(self.stage_seconds[stage] for stage in FEATURE_STAGES)
+    def features_seconds(self) -> float | None:
+        """prepare + conv + pool + fc; None without marks."""
+        return None if self.stage_seconds is None else sum(self.stage_seconds[stage] for stage in FEATURE_STAGES)
 
     def as_seconds(self) -> dict[str, float]:
-        """Seconds by the names that run folders use."""
+        """Seconds by the names that run folders use; ``total`` alone without marks."""
+        if self.stage_seconds is None:
+            return {"total": self.total_seconds}
         named = {str(stage): seconds for stage, seconds in self.stage_seconds.items()}
         return {
             **named,
-            "unattributed": self.unattributed_seconds,
-            "features": self.features_seconds,
+            "unattributed": self.total_seconds - sum(named.values()),
+            "features": sum(named[stage] for stage in FEATURE_STAGES),
             "total": self.total_seconds,
         }
 
 
-class _Marks:
-    """Listener of one detect call. Stages do not nest: an inner mark would count its time twice."""
-
-    def __init__(self, clock: Clock, on_notice: Callable[[str], None]) -> None:
-        self._clock = clock
-        self.notice = on_notice
-        self._open: tuple[Stage, Mark] | None = None
-        self.spans: list[tuple[Stage, Mark, Mark]] = []
-
-    def enter(self, stage: Stage) -> None:
-        if self._open is not None:
-            raise RuntimeError(f"stage {stage} begins inside stage {self._open[0]}; stages of detect must not nest")
-        self._open = (stage, self._clock.mark())
-
-    def leave(self, stage: Stage) -> None:
-        if self._open is not None:
-            self.spans.append((stage, self._open[1], self._clock.mark()))
-        self._open = None
-
-    def progress(self, done: int, total: int, text: str) -> None:
-        pass  # detect is short
+_TAPE = Tape()
+"""One for the process, so that it has grown by the second call at the latest; timed calls must not overlap anyway."""
 
 
 def _unheard(_text: str) -> None:
     pass
 
 
-def measure(call: Callable[[], T], clock: Clock, on_notice: Callable[[str], None] = _unheard) -> Timing[T]:
-    """Time one detect call and its stages. `on_notice` is called inside the timed block, so it must be quick."""
-    marks = _Marks(clock, on_notice)
-    with listening(marks):
+def _settle(clock: Clock) -> None:
+    clock.settle()
+    _check_idle(clock)
+
+
+def _check_idle(clock: Clock) -> None:
+    if not clock.idle():
+        raise SynchronisationError(
+            f"{type(clock).__name__} waited for its device, and the device is still at work; times would be too short"
+        )
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Garbage waits until the block is over: when it is collected depends on what others have allocated."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def measure(
+    call: Callable[[], T], clock: Clock, on_notice: Callable[[str], None] = _unheard, *, marked: bool = True
+) -> Timing[T]:
+    """Time one detect call, and its stages unless told otherwise. `on_notice` is called when the time is over.
+
+    Raises:
+        SynchronisationError: the clock does not wait for its device.
+        RuntimeError: stages nest, or a stage of fitting was marked, or another timed call is running.
+        Exception: whatever the call raises; its notices are passed on all the same.
+    """
+    _TAPE.start(clock if marked else None)
+    try:
+        with listening(_TAPE), _no_collections():
+            clock.begin()
+            _settle(clock)
+            start = clock.now()
+            result = call()
+            returned = ended = clock.now()
+            # The CPU is done when a call returns; a second reading would add the cost of reading.
+            if not isinstance(clock, HostClock):
+                clock.settle()
+                ended = clock.now()
+        _check_idle(clock)
+        if not marked:
+            return Timing(result, ended - start, None, None, ended - returned)
+        return Timing(result, ended - start, _TAPE.stage_seconds(clock), _TAPE.marks, ended - returned)
+    finally:
+        _TAPE.stop(on_notice)
+
+
+def mark_seconds(clock: Clock) -> float:
+    """What one mark, an enter or a leave, costs at most: marking adds less than marks x this to a call.
+
+    The host's part and the device's, although they overlap where the host does not wait for the device. The host's is
+    taken after the caches were swept, as a convolution leaves them, where it is some times what it is in a loop; the
+    detector's ``with`` and the reading of the clock are in it. The device's is what a mark adds to waiting for an idle
+    device. Of each, the upper quartile.
+    """
+    source, target = bytes(_SWEPT_BYTES), bytearray(_SWEPT_BYTES)
+
+    def one_stage() -> float:
+        target[:] = source
+        start = clock.now()
+        with stage(Stage.CONV):
+            pass
+        return clock.now() - start
+
+    def waiting(marks: int) -> float:
+        clock.begin()
         clock.settle()
-        start = time.perf_counter()
-        result = call()
+        for _ in range(marks):
+            clock.mark()
+        start = clock.now()
         clock.settle()
-        total = time.perf_counter() - start
-    seconds = dict.fromkeys(Stage.of_detecting(), 0.0)
-    for stage, begin, end in marks.spans:
-        if stage not in seconds:
-            raise RuntimeError(f"stage {stage} belongs to fitting but was marked while detecting")
-        seconds[stage] += clock.seconds(begin, end)
-    return Timing(result, total, seconds)
+        return clock.now() - start
+
+    host = sorted(measure(one_stage, clock).result / 2 for _ in range(_CALIBRATIONS))
+    device = sorted(waiting(1) - waiting(0) for _ in range(_CALIBRATIONS))
+    quartile = 3 * _CALIBRATIONS // 4
+    return host[quartile] + max(device[quartile], 0.0)
 
 
 class FitWatch:
@@ -191,12 +213,12 @@ class FitWatch:
 
     def time(self, fit: Callable[[], None]) -> None:
         """Time a whole fit and listen to its stages."""
-        self._clock.settle()
-        start = time.perf_counter()
+        _settle(self._clock)
+        start = self._clock.now()
         with listening(self):
             fit()
-        self._clock.settle()
-        self.total_seconds += time.perf_counter() - start
+        _settle(self._clock)
+        self.total_seconds += self._clock.now() - start
 
     def as_seconds(self) -> dict[str, float]:
         """Seconds by the names that run folders use: each stage, ``unattributed`` and ``total``."""
@@ -208,14 +230,14 @@ class FitWatch:
         if stage in self.seconds:
             if self._current is not None:
                 raise RuntimeError(f"stage {stage} begins inside stage {self._current}; stages of fit must not nest")
-            self._clock.settle()
-            self._current, self._start = stage, time.perf_counter()
+            _settle(self._clock)
+            self._current, self._start = stage, self._clock.now()
 
     def leave(self, stage: Stage) -> None:
         """End it."""
         if stage in self.seconds:
-            self._clock.settle()
-            self.seconds[stage] += time.perf_counter() - self._start
+            _settle(self._clock)
+            self.seconds[stage] += self._clock.now() - self._start
             self._current = None
 
     def progress(self, done: int, total: int, text: str) -> None:
@@ -226,19 +248,3 @@ class FitWatch:
     def notice(self, text: str) -> None:
         """Pass on."""
         self._on_notice(text)
-
-
-def order(names: Sequence[str], turn: int) -> list[str]:
-    """The order of M methods on one image, from a Williams design.
-
-    Over 2 M turns each method stands in each position twice and comes right after each other one twice, so neither a
-    place in the queue nor what a neighbour leaves in the caches favours one of them. For two methods: AB, BA, BA, AB.
-    """
-    count = len(names)
-    if count == 0:
-        return []
-    # 0, 1, M-1, 2, M-2, ...: the steps between neighbours are all different, so the M rotations pair everybody once
-    # (twice with the mirrored rotations, which odd M needs).
-    zigzag = [(step + 1) // 2 if step % 2 else -(step // 2) for step in range(count)]
-    turned = [names[(place + turn) % count] for place in zigzag]
-    return turned[::-1] if turn // count % 2 else turned

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 DRAWERS = {"utils", "util", "common", "helpers", "misc"}
 ALLOWED_OF_DETECTORS = {"detectors", "detectors.contract", "detectors.plugins"}
 REPORTING = ("claims", "tables", "report", "figures", "reports", "summary", "coco", "runs", "record", "accuracy")
-LAYERS = ("cli", "compare", "manifest", "preparation", "plan")
+LAYERS = ("cli", "compare", "replicate", "measuring", "manifest", "preparation", "plan")
 """Within harness: each may import those that come after it, and none before it."""
 
 

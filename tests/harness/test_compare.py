@@ -16,6 +16,7 @@ from detectors.contract import Detections, FitError
 from detectors.fast import FastRCNN
 from detectors.spp import SPP
 from harness.compare import compare
+from harness.datasets.shapes import Shapes
 from harness.plan import Plan, PlanError
 from harness.progress import Reporter
 from harness.record import Sample
@@ -36,12 +37,17 @@ def run(plan: Plan, out: Path, *, resume: bool = False) -> dict[str, Any]:
     return compare(plan, out, resume=resume, overwrite=False, command="harness", reporter=Reporter(quiet=True))
 
 
-def outputs(out: Path) -> dict[tuple[int, int, str, str], tuple[Any, ...]]:
+def outputs(out: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """What was measured of each sample, apart from its times."""
     samples = RunFolder(out).read_samples()
     found = {each.key: (each.status, each.index, each.position, each.detections, each.digest) for each in samples}
     assert len(found) == len(samples), "a sample stands there twice"
     return found
+
+
+def measured(out: Path) -> list[Sample]:
+    """The samples that make the figures."""
+    return [sample for sample in RunFolder(out).read_samples() if sample.role == "measured"]
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +59,19 @@ def unbroken(small_plan: PlanMaker, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_an_unbroken_run_has_each_sample_once(unbroken: Path) -> None:
-    """Two repeats of three methods on three images, each method at each position, repeats equal to the bit."""
+    """Two repeats of three methods on three images, each method at each position; all that is alike, to the bit.
+
+    Few images are timed without marks as well, once.
+    """
     found = outputs(unbroken)
-    assert len(found) == 2 * 3 * 3
+    assert len(found) == 2 * 3 * 3 + 3 * 3
     assert {status for status, *_ in found.values()} == {"ok"}
     assert {position for _, _, position, _, _ in found.values()} == {0, 1, 2}
-    for (process, repeat, method, image), (*_, digest) in found.items():
-        assert digest == found[process, 1 - repeat, method, image][-1]
-    assert json.loads((unbroken / "summary.json").read_text())["trust"] == {"verdict": "ok", "reasons": []}
+    for (process, _, method, image, *_), (*_, digest) in found.items():
+        assert digest == found[process, 0, method, image, "measured", None][-1]
+    findings = {one["name"]: one for one in json.loads((unbroken / "summary.json").read_text())["trust"]["findings"]}
+    for name in ("repeats", "proof", "closure", "synchronisation"):
+        assert findings[name]["verdict"] == "ok", findings[name]
     assert RunFolder(unbroken).read_manifest()["status"] == "complete"
 
 
@@ -80,9 +91,9 @@ PLACES = {
     "fit": (SPP, "fit", 1),
     "between fit and its record": (RunFolder, "write_fit", 2),
     "first warm-up": (FastRCNN, "detect", 1),
-    "measuring": (FastRCNN, "detect", 3 + 2),
+    "between blocks": (RunFolder, "append_condition", 2),
     "between detections and sample": (RunFolder, "append_sample", 7),
-    "second repeat": (RunFolder, "append_sample", 14),
+    "second repeat": (RunFolder, "append_sample", 22),
     "closing the logs": (RunFolder, "finish_detections", 2),
     "writing the summary": (RunFolder, "write_summary", 1),
 }
@@ -120,7 +131,7 @@ def test_a_sample_line_torn_by_a_kill_is_measured_again(
     """A kill leaves half a line, no manifest that says so, and a lost image."""
     plan, out = small_plan(repeats=2), tmp_path / "run"
     with monkeypatch.context() as patch:
-        interrupt_on_call(patch, RunFolder, "append_sample", 9)
+        interrupt_on_call(patch, RunFolder, "append_sample", 12)
         with pytest.raises(KeyboardInterrupt):
             run(plan, out)
     with (out / "samples.jsonl").open("a") as file:
@@ -185,7 +196,7 @@ def test_resuming_with_other_boxes_is_refused(
     small_plan: PlanMaker, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plan names the same file, but what is in it changed."""
-    from harness import compare as module
+    from harness import preparation as module
 
     original = module.gather
     monkeypatch.setattr(module, "gather", lambda *a, **k: original(*a, **{**k, "max_proposals": 5}))
@@ -241,28 +252,29 @@ def test_a_method_that_failed_to_fit_is_tried_again_on_resume(
     summary = run(plan, out, resume=True)
     assert summary["methods"]["spp"]["status"] == "ok"
     assert RunFolder(out).read_samples()[: len(kept)] == kept
-    assert len(outputs(out)) == 2 * 3
+    assert len(measured(out)) == 2 * 3
 
 
 def test_an_image_that_fails_is_a_sample_with_its_reason(
     small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other images and methods are measured; the method's means are not taken over what is left."""
-    original, calls = FastRCNN.detect, iter(range(100))
+    original = FastRCNN.detect
+    third = Shapes("test", 3).image(2)
 
     def sometimes(self: Any, image: torch.Tensor, proposals: torch.Tensor) -> Detections:
-        if next(calls) == 4:
+        if image.permute(1, 2, 0).shape == third.shape and (image.permute(1, 2, 0).numpy() == third).all():
             raise torch.OutOfMemoryError("no memory")
         return original(self, image, proposals)
 
     monkeypatch.setattr(FastRCNN, "detect", sometimes)
     summary = run(small_plan(methods="spp,fast"), tmp_path / "run")
-    failed = [sample for sample in RunFolder(tmp_path / "run").read_samples() if sample.status != "ok"]
+    failed = [sample for sample in measured(tmp_path / "run") if sample.status != "ok"]
     assert [(each.method, each.status, each.seconds) for each in failed] == [("fast", "oom", None)]
     assert summary["methods"]["fast"]["status"] == "oom"
     assert "1 of 3 samples failed" in summary["methods"]["fast"]["reason"]
     assert summary["methods"]["spp"]["status"] == "ok"
-    assert len(outputs(tmp_path / "run")) == 6
+    assert len(measured(tmp_path / "run")) == 6
 
 
 def found(box: list[float], score: float = 0.5, label: int = 1, count: int = 1) -> Detections:
@@ -293,7 +305,7 @@ def test_output_that_breaks_the_contract_is_an_error_that_says_what(
     monkeypatch.setattr(FastRCNN, "detect", lambda *_: output)
     out = tmp_path / "run"
     summary = run(small_plan(methods="fast", images=1, train_images=1), out)
-    (sample,) = RunFolder(out).read_samples()
+    (sample,) = measured(out)
     assert_error(sample, words)
     assert summary["methods"]["fast"]["status"] == "error"
 
@@ -315,7 +327,10 @@ def test_repeats_that_differ_cost_the_trust(
     monkeypatch.setattr(FastRCNN, "detect", lambda *_: found([0.0, 0.0, 5.0, 5.0], next(scores)))
     summary = run(small_plan(methods="fast", images=1, train_images=1, repeats=2), tmp_path / "run")
     assert summary["trust"]["verdict"] == "inconclusive"
-    assert "repeats of fast" in summary["trust"]["reasons"][0]
+    (finding,) = [one for one in summary["trust"]["findings"] if one["name"] == "repeats"]
+    assert finding["verdict"] == "inconclusive"
+    assert "fast" in finding["text"]
+    assert finding["text"] in summary["trust"]["reasons"]
 
 
 def test_five_methods_are_timed_untrained(small_plan: PlanMaker, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_plan_is_frozen() -> None:
 @pytest.mark.parametrize("field", sorted(set(Plan.model_fields) - {"methods"}))
 def test_digest_and_differences_see_every_field(field: str) -> None:
     """Two plans that differ anywhere have different digests and name the field."""
-    other: dict[str, Any] = {"policy": "paper", "device": "cpu", "precision": "bf16"}
+    other: dict[str, Any] = {"policy": "paper", "device": "cpu", "precision": "bf16", "sweep": "proposals=7,77"}
     plan, changed = Plan.of({}), Plan.of({field: other.get(field, "77")})
     assert plan.differences(changed) == (field,)
     assert plan.digest != changed.digest

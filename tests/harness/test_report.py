@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from harness.cells import rounded
 from harness.claims import read_claims
 from harness.published import published, published_beside
 from harness.report import excerpt, markdown, page, terminal
-from harness.tables import Estimate, headline, methods
+from harness.tables import Estimate, headline, methods, rated
 
 CLAIMS = read_claims()
 
@@ -104,6 +107,9 @@ SUMMARY: dict[str, Any] = {
     "claims": None,
     "claims_reason": "they are not computed yet",
 }
+
+
+V1 = json.loads((Path(__file__).parent / "data" / "summary-v1.json").read_text(encoding="utf-8"))
 
 
 def row(text: str, first: str, nth: int = 0) -> list[str]:
@@ -245,7 +251,7 @@ def test_operations_take_speed_ups_apart() -> None:
     text = markdown(run)
     assert row(text, "conv", 2)[1] == "5.25"
     assert row(text, "conv: ratio of operations")[2] == "12.5×"
-    assert row(text, "conv: ratio of utilisation")[2] == "12.2×"
+    assert row(text, "conv: ratio of utilisation")[2] == "12.24×"  # as well known as the speed-up: 12.15 to 12.33
     notes = dict(re.findall(r"^\[\^(\d+)\]: (.+)$", text, flags=re.MULTILINE))
     assert {"it reads values back", "no operations", "this is the baseline"} <= set(notes.values())
     assert "## Floating-point operations" in page(run, figures="")
@@ -318,11 +324,15 @@ def test_tied_scores_are_told() -> None:
 
 
 def test_the_interval_is_named_after_what_it_covers() -> None:
-    """Below three processes it is over images within one process."""
+    """Where the run keeps a label, that; in one of schema 1, over images below three processes."""
     run = copy.deepcopy(SUMMARY)
     assert "interval over images within one process" in markdown(run)
     run["plan"]["processes"] = 3
-    assert "interval over processes" in markdown(run)
+    assert "interval over 3 processes" in markdown(run)
+    run["schema_version"] = 2
+    run["speedup"]["spp"]["total"]["interval"] = "over images within each of 2 processes"  # the third one broke off
+    assert "interval over images within each of 2 processes" in markdown(run)
+    assert "interval over images within each of 2 processes" in "\n".join(screen(run))
 
 
 def test_terminal_shows_headline_papers_and_trust() -> None:
@@ -330,7 +340,13 @@ def test_terminal_shows_headline_papers_and_trust() -> None:
     stream = io.StringIO()
     Console(file=stream, width=80, no_color=True).print(terminal(SUMMARY, CLAIMS))
     text = stream.getvalue()
-    for words in ("45.6× ± 1.2", "64×", "98×", "fast: oom: no memory", "trust: inconclusive (clock fell by 7 %"):
+    for words in (
+        "45.6× ± 1.2",
+        "64×",
+        "98×",
+        "fast: oom: no memory",
+        "trust: inconclusive\n- clock fell by 7 %\n- another",
+    ):
         assert words in text
     assert "spp:5" not in text
     assert "…" not in text
@@ -487,3 +503,130 @@ def test_a_collapsed_interval_shows_no_digits_of_a_float() -> None:
     run["speedup"]["spp"]["total"] = {"value": value, "low": value - 1.1e-13, "high": value + 1.1e-13}
     assert row(markdown(run), "**spp**")[6] == "200.6× [200.6, 200.6]"
     assert "200.6× ± 0.0" in "\n".join(screen(run))
+
+
+def test_a_summary_of_schema_1_is_shown_as_it_is() -> None:
+    """Its numbers stand in every form; of what it did not keep there is no section, and nothing is invented."""
+    text = markdown(V1, CLAIMS)
+    assert row(text, "**spp**")[5:7] == ["71× [58, 84]", "7.24× [7.04, 7.44]"]
+    assert "interval over images within one process" in text
+    assert "**Trust: ok.**" in text
+    for words in ("## The stopwatch", "## Over the images", "geometric mean", "speed_accuracy", "difference to"):
+        assert words not in text
+    assert not re.search(r"\b(nan|None|null|inf)\b", text)
+    assert row(page(V1, CLAIMS, figures=""), "**spp**") == row(text, "**spp**")
+    assert row(excerpt(V1, CLAIMS, figures=""), "**spp**")[2:4] == ["71× [58, 84]", "7.24× [7.04, 7.44]"]
+    lines = screen(V1)
+    assert max(map(len, lines)) <= 80
+    assert "trust: ok" in lines
+
+
+def found(name: str, verdict: str, text: str) -> dict[str, str]:
+    return {"name": name, "verdict": verdict, "text": text}
+
+
+def test_trust_shows_all_that_was_looked_at() -> None:
+    """In the report a row for each finding, before the headline; on the screen the reasons, and the names of notes."""
+    run = copy.deepcopy(SUMMARY)
+    reason = "the fixed work slowed down by 3.1 %; wait | for a quiet machine"
+    run["trust"] = {
+        "verdict": "inconclusive",
+        "reasons": [reason],
+        "findings": [
+            found("images", "ok", "24 images measured"),
+            found("drift", "inconclusive", reason),
+            *(found(name, "note", "x") for name in ("position", "load", "clock", "repeats", "proof")),
+        ],
+    }
+    before, _, after = markdown(run).partition("## Speed and accuracy")
+    assert row(before, "drift")[1:] == ["inconclusive", reason.replace("|", r"\|")]
+    assert row(before, "images")[1:] == ["ok", "24 images measured"]
+    assert reason.replace("|", r"\|") in excerpt(run, figures="")
+    assert "trust" not in after.lower()
+    lines = screen(run)
+    assert lines[-3:] == [
+        "trust: inconclusive",
+        f"- {reason}",
+        "noted, see the report: position, load, clock, repeats and 1 more",
+    ]
+
+
+def number(value: float | None, reach: float = 0.1, reason: str | None = None) -> dict[str, Any]:
+    low, high = (None, None) if value is None else (value * (1 - reach), value * (1 + reach))
+    return {"value": value, "low": low, "high": high, "reason": reason}
+
+
+def timed() -> dict[str, Any]:
+    """A summary of schema 2 with all that its stopwatch kept."""
+    run = copy.deepcopy(SUMMARY)
+    run["schema_version"] = 2
+    few = number(None, reason="p99 needs 299 images, there are 24")
+    names = ("rcnn", "spp")
+    run["speedup"]["spp"]["total"] |= {"geometric_mean": number(43.21, 0.03), "processes": {"0": 45.0, "1": 46.2}}
+    run["map_difference"] = {"spp": {"voc07": {"value": -0.0232, "low": -0.05, "high": 0.004, "reason": None}}}
+    run["percentiles"] = {name: {"total": {"p50": number(0.15), "p99": few}} for name in names}
+    run["overhead"] = {
+        name: {"marks": 14.0, "mark_seconds": 1.23e-6, "bound": 0.000123, "unmarked": number(1.0012, 0.02)}
+        for name in names
+    }
+    run["warm_up"] = {
+        name: {"first_seconds": 0.9, "steady_seconds": 0.2, "first_touch_seconds": 1.5, "buckets": 3, "unsteady": 0}
+        | {"cold_samples": 2, "reason": None}
+        for name in names
+    }
+    line = {"intercept": number(0.1), "slope": number(0.0002), "over": "sweep"}
+    run["lines"] = {name: {"proposals": line, "megapixels": {"reason": "all images have one size"}} for name in names}
+    at = {"mean": 0.2, "low": 0.19, "high": 0.21, "reason": None}
+    run["sweep"] = {"points": ["proposals=100"], "seconds": {name: {"proposals=100": at} for name in names}}
+    process = {"status": "ok", "reason": None, "resident": True, "threads": 2, "block_images": 3}
+    run["processes"] = [{"process": 0, **process}, {"process": 1, **process, "resident": False}]
+    return run
+
+
+def test_what_the_stopwatch_kept_is_shown_in_the_report() -> None:
+    """Each in its unit, with its interval: ms, percent, points, ms for 100 proposals."""
+    text = markdown(timed())
+    expected = {
+        "total, geometric mean": "43.2× [41.9, 44.5]",
+        "mAP VOC07": "-2.3 [-5.0, 0.4]",
+        "p50": "150 [135, 165]",
+        "without proposals (ms)": "100 [90, 110]",
+        "each 100 proposals more (ms)": "20.0 [18.0, 22.0]",
+        "proposals=100": "200 [190, 210]",
+        "marks an image": "14",
+        "microseconds a mark": "1.23",
+        "both together, at most (% of the total)": "0.0123",
+        "times with marks over times without": "1.001 [0.981, 1.021]",
+        "very first call (ms)": "900",
+        "first touch of all shapes (ms)": "1500",
+        "samples of a shape that was not warmed up": "2",
+    }
+    assert {first: row(text, first)[2] for first in expected} == expected
+    assert row(text, "0") == ["0", "ok", "45.0×", "yes", "2", "3"]
+    assert row(text, "1")[3] == "no: no reason was recorded"
+    notes = dict(re.findall(r"^\[\^(\d+)\]: (.+)$", text, flags=re.MULTILINE))
+    assert {"p99 needs 299 images, there are 24", "all images have one size"} <= set(notes.values())
+    assert "that of proposals over the inputs that the sweep changed" in text
+
+
+def test_flags_stand_with_the_machine() -> None:
+    """Those of the environment that were set, and all others."""
+    run = timed()
+    run["flags"] = {"cudnn_benchmark": False, "environment": {"OMP_NUM_THREADS": "2", "MKL_CBWR": None}}
+    text = markdown(run)
+    assert row(text, "cudnn_benchmark") == ["cudnn_benchmark", "False"]
+    assert row(text, "OMP_NUM_THREADS") == ["OMP_NUM_THREADS", "2"]
+    assert "MKL_CBWR" not in text
+
+
+def test_a_run_without_an_map_has_no_link_to_its_figure() -> None:
+    """Neither in the report nor in the short forms."""
+    assert rated(untrained()) == []
+    for text in (markdown(untrained()), page(untrained(), figures=""), excerpt(untrained(), figures="")):
+        assert "stages.svg" in text
+        assert "speed_accuracy" not in text
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    """Minus nothing is nothing."""
+    assert [rounded(-0.3, -1), rounded(-0.004, 2), rounded(-0.006, 2)] == ["0", "0.00", "-0.01"]

@@ -114,15 +114,34 @@ def test_older_schemas_are_read(folder: RunFolder, version: int) -> None:
 
 def test_of_an_image_that_was_logged_twice_the_later_counts(folder: RunFolder) -> None:
     """A kill between detections and sample makes the image be measured again."""
-    folder.append_detections("spp:5", "a", [{"score": 0.1}])
+    first, later = [row("a", 0.1)], [row("a", 0.2), row("a", 0.1)]
+    folder.append_detections("spp:5", "a", first)
     folder.append_detections("spp:5", "b", [])
-    folder.append_detections("spp:5", "a", [{"score": 0.2}, {"score": 0.1}])
-    assert folder.read_detections("spp:5") == [{"score": 0.2}, {"score": 0.1}]
+    assert folder.first_detections("spp:5", "a") == first
+    folder.append_detections("spp:5", "a", later)
+    assert folder.first_detections("spp:5", "a") == folder.read_detections("spp:5") == later
+    assert folder.first_detections("spp:5", "b") == folder.first_detections("spp:5", "c") == []
     folder.finish_detections("spp:5")
     assert [path.name for path in (folder.path / "detections").iterdir()] == ["spp-5.json"]
-    assert json.loads((folder.path / "detections/spp-5.json").read_text()) == [{"score": 0.2}, {"score": 0.1}]
+    assert json.loads((folder.path / "detections/spp-5.json").read_text()) == later
     folder.finish_detections("spp:5")
-    assert folder.read_detections("spp:5") == [{"score": 0.2}, {"score": 0.1}]
+    assert folder.first_detections("spp:5", "a") == folder.read_detections("spp:5") == later
+
+
+def test_what_is_logged_after_the_log_was_finished_is_not_lost(folder: RunFolder) -> None:
+    """A run that ended partial and goes on adds images to a finished file; they stand in the order of the truth."""
+    folder.write_truth({"images": [{"id": name} for name in "abc"]})
+    folder.append_detections("spp", "c", [row("c", 0.3)])
+    folder.finish_detections("spp")
+    folder.append_detections("spp", "a", [row("a", 0.1)])
+    assert folder.read_detections("spp") == [row("a", 0.1), row("c", 0.3)]
+    folder.finish_detections("spp")
+    assert folder.read_detections("spp") == [row("a", 0.1), row("c", 0.3)]
+
+
+def row(image: str, score: float) -> dict[str, Any]:
+    """Of a detections file."""
+    return {"image_id": image, "score": score}
 
 
 def test_scratch_files_of_a_fit_stay_until_it_is_finished(folder: RunFolder) -> None:

@@ -1,0 +1,1 @@
+"""What was seen that bears on how far a run's figures can be trusted: one rule a function, from records alone."""

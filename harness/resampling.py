@@ -1,0 +1,226 @@
+"""How sure a mean average precision is: the images of the split are drawn again and again, with replacement.
+
+Letters: I images, S draws, K classes; T true detections of one class, in the order of its scores.
+
+A detection is true or false whatever other images there are, so nothing is matched again: a draw gives each image a
+count, and every row of `harness.accuracy.ClassMatches` stands for so many. Only at true detections does precision
+rise, so it is enough to know there how many true and how many false ones came before; the false ones between two true
+ones are a sparse (T, I) matrix, and one product with the (I, S) counts serves all draws.
+
+All methods and metrics see the same draws. What makes a drawn set of images easy is easy for every method, so the
+interval of a difference is much narrower than the two intervals suggest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.accuracy import AccuracyError, ClassMatches, Metric, average_precision
+from harness.statistics import CONFIDENCE, Estimate
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+__all__ = ["Resampled", "map_intervals"]
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int32]
+
+_METRICS: tuple[Metric, ...] = get_args(Metric)
+
+_DRAWS_AT_ONCE = 64
+"""Keeps the (T, S) arrays of a class inside a processor's cache. The draws themselves do not depend on it."""
+
+_ROUNDING = 1e-12
+"""Mean APs that differ by less are equal: sums of the same summands."""
+
+_UNDEFINED = "no class has an object that is not difficult"
+_FEW_IMAGES = "an interval needs objects in at least two images"
+_SAME = "every draw of images gives the same value"
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """Mean AP of each method with its interval over images, and how it differs from that of the baseline."""
+
+    map: dict[str, dict[Metric, Estimate]]
+    """By method and metric."""
+    difference: dict[str, dict[Metric, Estimate]]
+    """By method and metric: the method's mean AP less the baseline's. The baseline itself is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """What a draw needs to know of one method's matches of one class."""
+
+    true: npt.NDArray[np.int64]
+    """(T,), image of each true detection."""
+    false: sparse.csr_array
+    """(T, I): false detections of an image after the true one before and before this one."""
+
+    @classmethod
+    def of(cls, matches: ClassMatches, n_images: int) -> _Class:
+        from scipy import sparse
+
+        is_true = matches.outcomes == 1
+        # False ones below the last true one lower no precision that counts.
+        segment = np.cumsum(is_true)
+        rows = np.flatnonzero((matches.outcomes == -1) & (segment < segment[-1])) if len(segment) else np.arange(0)
+        shape = (int(is_true.sum()), n_images)
+        places = (segment[rows].astype(np.int32), matches.image[rows].astype(np.int32))
+        false = sparse.coo_array((np.ones(len(rows), np.int32), places), shape=shape).tocsr()
+        return cls(matches.image[is_true], false)
+
+    def average_precisions(self, counts: Counts, positives: Counts) -> dict[Metric, Floats]:
+        """AP of each draw, (S,), from the counts of images (I, S) and of positives (S,); 0 where there are none."""
+        if not len(self.true):
+            return {metric: np.zeros(counts.shape[1]) for metric in _METRICS}
+        drawn = counts[self.true]
+        true = np.cumsum(drawn, axis=0, dtype=np.int32)
+        false = np.cumsum(self.false @ counts, axis=0, dtype=np.int32)
+        precision = true / np.maximum(true + false, 1)
+        envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        return {"voc07": _eleven_points(true, envelope, positives), "voc10": _area(drawn, envelope, positives)}
+
+
+def _eleven_points(true: Counts, envelope: Floats, positives: Counts) -> Floats:
+    # As `harness.accuracy` compares recall, in whole numbers.
+    padded = np.vstack([envelope, np.zeros(envelope.shape[1])])
+    draws = np.arange(envelope.shape[1])
+    at = [padded[np.sum(true < (tenth * positives + 9) // 10, axis=0), draws] for tenth in range(11)]
+    return np.asarray(np.sum(at, axis=0) / 11)
+
+
+def _area(drawn: Counts, envelope: Floats, positives: Counts) -> Floats:
+    return np.asarray(np.einsum("ts,ts->s", envelope, drawn) / np.maximum(positives, 1))
+
+
+def _draw(n_images: int, draws: int, generator: np.random.Generator) -> Counts:
+    """How often each image is drawn, (I, S)."""
+    counts = np.empty((draws, n_images), np.int32)
+    for row in counts:
+        row[:] = np.bincount(generator.integers(n_images, size=n_images), minlength=n_images)
+    return np.ascontiguousarray(counts.T)
+
+
+def _mean_over_classes(
+    classes: Sequence[_Class], positives: Sequence[npt.NDArray[np.int64]], counts: Counts
+) -> dict[Metric, Floats]:
+    """Mean AP of each draw over the classes that have positives in it, (S,); not a number where none has."""
+    sums = {metric: np.zeros(counts.shape[1]) for metric in _METRICS}
+    with_positives = np.zeros(counts.shape[1], np.int64)
+    for one, images in zip(classes, positives, strict=True):
+        n_positives = counts[images].sum(axis=0, dtype=np.int32)
+        with_positives += n_positives > 0
+        for metric, found in one.average_precisions(counts, n_positives).items():
+            sums[metric] += np.where(n_positives > 0, found, 0)
+    none = np.where(with_positives > 0, with_positives, np.nan)
+    return {metric: total / none for metric, total in sums.items()}
+
+
+def _resample(
+    matches: Mapping[str, Sequence[ClassMatches]], n_images: int, seed: int, draws: int
+) -> dict[str, dict[Metric, Floats]]:
+    """Mean AP of each method and metric in every draw, (S,)."""
+    generator = np.random.default_rng(seed)
+    classes = {name: [_Class.of(one, n_images) for one in found] for name, found in matches.items()}
+    positives = {name: [one.positives for one in found] for name, found in matches.items()}
+    parts: dict[str, dict[Metric, list[Floats]]] = {name: {metric: [] for metric in _METRICS} for name in matches}
+    for begin in range(0, draws, _DRAWS_AT_ONCE):
+        counts = _draw(n_images, min(_DRAWS_AT_ONCE, draws - begin), generator)
+        for name in matches:
+            for metric, found in _mean_over_classes(classes[name], positives[name], counts).items():
+                parts[name][metric].append(found)
+    return {name: {metric: np.concatenate(each) for metric, each in of.items()} for name, of in parts.items()}
+
+
+def _map(matches: Sequence[ClassMatches], metric: Metric) -> float | None:
+    found = [average_precision(one, metric) for one in matches]
+    known = [ap for ap in found if ap is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _tail(n: int) -> float:
+    """Share of draws to leave out at each end.
+
+    Draws from n images spread less than sets of n images do, by (n - 1) / n in the square, and their tails are those of
+    a normal distribution; so ends are taken further out, where Student's t would put them. Source: T. Hesterberg, "What
+    teachers should know about the bootstrap", 2015, section 3.2.
+    """
+    from scipy import special
+
+    quantile = float(special.stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
+    return float(special.ndtr(-quantile * (n / (n - 1)) ** 0.5))
+
+
+def _estimate(value: float | None, drawn: Floats, with_objects: int) -> Estimate:
+    """Interval from the draws; `with_objects` is the number of images that have positives."""
+    if value is None:
+        return Estimate(None, None, None, _UNDEFINED)
+    if with_objects < 2:
+        return Estimate(value, None, None, _FEW_IMAGES)
+    tail = _tail(with_objects)
+    low, high = (float(end) for end in np.nanquantile(drawn, (tail, 1 - tail)))
+    if high - low < _ROUNDING:
+        return Estimate(value, None, None, _SAME)
+    # A few draws from a few images can all lie on one side.
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def _check(matches: Mapping[str, Sequence[ClassMatches]], n_images: int, baseline: str, draws: int) -> None:
+    if baseline not in matches:
+        raise AccuracyError(f"baseline: expected one of {', '.join(matches) or 'no methods'}, got {baseline!r}")
+    if draws < 1:
+        raise AccuracyError(f"draws: expected at least 1, got {draws}")
+    for name, found in matches.items():
+        highest = max(
+            (int(images.max(initial=-1)) for one in found for images in (one.image, one.positives)), default=-1
+        )
+        if highest >= n_images:
+            raise AccuracyError(f"matches of {name}: expected images below {n_images}, got {highest}")
+        same = len(found) == len(matches[baseline])
+        if not same or any(a.n_positives != b.n_positives for a, b in zip(found, matches[baseline], strict=True)):
+            raise AccuracyError(f"matches of {name}: expected the objects that {baseline} was matched with, got others")
+
+
+def map_intervals(
+    matches: Mapping[str, Sequence[ClassMatches]],
+    n_images: int,
+    *,
+    baseline: str,
+    seed: int,
+    draws: int = 1000,
+) -> Resampled:
+    """Mean AP of each method and its difference from the baseline's, with intervals over the images of the split.
+
+    `matches` holds, by method, what `harness.accuracy.match` found for each class. The same seed gives the same
+    intervals. A draw without any positive has no mean AP and is left out. Below some hundred images the intervals are
+    a little short: AP is skewed, and more images would raise its precision as well as steady it.
+
+    Raises:
+        AccuracyError: no such baseline, methods matched with different objects, or an image outside the split.
+    """
+    _check(matches, n_images, baseline, draws)
+    drawn = _resample(matches, n_images, seed, draws)
+    with_objects = len(np.unique(np.concatenate([one.positives for one in matches[baseline]] or [np.arange(0)])))
+    value = {name: {metric: _map(found, metric) for metric in _METRICS} for name, found in matches.items()}
+    result = Resampled({}, {})
+    for name in matches:
+        result.map[name] = {
+            metric: _estimate(value[name][metric], drawn[name][metric], with_objects) for metric in _METRICS
+        }
+        if name != baseline:
+            result.difference[name] = {}
+            for metric in _METRICS:
+                own, other = value[name][metric], value[baseline][metric]
+                result.difference[name][metric] = _estimate(
+                    None if own is None or other is None else own - other,
+                    drawn[name][metric] - drawn[baseline][metric],
+                    with_objects,
+                )
+    return result

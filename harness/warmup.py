@@ -1,0 +1,120 @@
+"""Warm-up that is judged, not counted: a method is called on each shape of input until it gets no faster.
+
+The first calls on a shape of input allocate, choose algorithms and fill caches. That cost is real, but it is paid once;
+so it is kept as a number of its own and stays out of the times that are measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+__all__ = ["BucketWarmUp", "bucket", "buckets", "call_budget", "steady_seconds", "warm_up"]
+
+_SIDE_STEP_PX = 32
+"""Sides are rounded up to what 5 poolings by 2 divide: inputs of one bucket make feature maps of about one size."""
+
+_MOST_CALLS = 8
+"""Of one bucket. A cost that is steady and scatters by 10 % takes more in one case of a thousand."""
+
+_FASTER = 0.05
+"""A call counts as faster than those before when it is so by more than this share."""
+
+_CALLS_AT_LEAST = 8
+_CALLS_SHARE = 10
+"""Warming up may take a tenth of the measuring."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketWarmUp:
+    """The calls that warmed one method up on one shape of input."""
+
+    bucket: str
+    index: int
+    """Place in the split of the image that was called on."""
+    seconds: tuple[float, ...]
+    """Of each call that succeeded, first to last."""
+    steady: bool
+    """Whether the last calls were no faster than those before; else the calls ran out, or one failed."""
+
+
+def bucket(height_px: int, width_px: int, boxes: int) -> str:
+    """The shape of an input, coarsely: sides rounded up to 32 px, boxes to a power of two, such as ``480x640 2048``."""
+    sides = (-(-side // _SIDE_STEP_PX) * _SIDE_STEP_PX for side in (height_px, width_px))
+    boxes_up_to = 1 << (boxes - 1).bit_length() if boxes else 0
+    return f"{'x'.join(map(str, sides))} {boxes_up_to}"
+
+
+def buckets(shapes: Sequence[tuple[int, int, int]]) -> dict[str, list[int]]:
+    """The images of each bucket, most frequent bucket first, equal ones by their first image.
+
+    Args:
+        shapes: (height_px, width_px, boxes) of each image of the split.
+    """
+    found: dict[str, list[int]] = {}
+    for image, shape in enumerate(shapes):
+        found.setdefault(bucket(*shape), []).append(image)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def call_budget(n_samples: int) -> int:
+    """The calls that warming up one method may take, for so many samples of it to be measured: a tenth, at least 8."""
+    return max(_CALLS_AT_LEAST, n_samples // _CALLS_SHARE)
+
+
+def warm_up(
+    detect: Callable[[int], float | None],
+    buckets: Mapping[str, Sequence[int]],
+    *,
+    most_calls: int,
+) -> list[BucketWarmUp]:
+    """Call one method on the first image of each bucket until it is steady there.
+
+    Steady means that the newest call is not more than 5 % faster than the fastest before it. Until one
+    bucket is steady this is needed twice in a row, since what is compiled after the first calls is found there. A
+    bucket ends unsteady after eight calls, where a call fails, or where all calls are used up; those that are not
+    reached stay cold and are not in the result.
+
+    Args:
+        detect: runs the method on an image of the split and returns the seconds, or None where it failed.
+        buckets: images by bucket, in the order to warm up; none is empty.
+        most_calls: of all buckets together, failed ones included.
+    """
+    done: list[BucketWarmUp] = []
+    left = most_calls
+    for name, images in buckets.items():
+        if left < 1:
+            break
+        in_a_row = 1 if any(one.steady for one in done) else 2
+        warmed, calls = _until_steady(detect, name, images[0], min(left, _MOST_CALLS), in_a_row=in_a_row)
+        left -= calls
+        done.append(warmed)
+    return done
+
+
+def steady_seconds(seconds: Sequence[float]) -> float | None:
+    """The cost after warming up: the mean of the last two calls after the first; None where there is none.
+
+    Not the fastest call, which says the less about the usual one the more calls there are and the more they scatter.
+    """
+    after = seconds[1:][-2:]
+    return fmean(after) if after else None
+
+
+def _until_steady(
+    detect: Callable[[int], float | None], name: str, index: int, most_calls: int, *, in_a_row: int
+) -> tuple[BucketWarmUp, int]:
+    """One bucket, and the calls that it took: steady after so many calls in a row that were no faster."""
+    seconds: list[float] = []
+    no_faster = 0
+    for calls in range(1, most_calls + 1):
+        newest = detect(index)
+        if newest is None:
+            return BucketWarmUp(name, index, tuple(seconds), steady=False), calls
+        if seconds:
+            no_faster = 0 if newest < (1 - _FASTER) * min(seconds) else no_faster + 1
+        seconds.append(newest)
+        if no_faster == in_a_row:
+            return BucketWarmUp(name, index, tuple(seconds), steady=True), calls
+    return BucketWarmUp(name, index, tuple(seconds), steady=False), most_calls

@@ -1,0 +1,188 @@
+"""Every fault that is planted in a device, a clock or a detector is found by its name, and a sound run has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness import trust
+from harness.plan import Plan
+from harness.testing.device import FakeDevice, FakeSensors
+from laboratory import TICK, Laboratory, OnDevice, images
+
+COST = {"a": 200 * TICK, "b": 40 * TICK}
+IMAGES = 48
+
+
+def detectors(device: FakeDevice, **named: Any) -> dict[str, OnDevice]:
+    return {name: OnDevice(device, seconds, **named) for name, seconds in COST.items()}
+
+
+def laboratory(tmp_path: Path, device: FakeDevice | None = None, **named: Any) -> Laboratory:
+    # No launch and no event is free on a real device.
+    device = device or FakeDevice(launch_seconds=TICK / 64, event_seconds=TICK / 256)
+    return Laboratory(tmp_path / "run", device, **named)
+
+
+def verdicts(lab: Laboratory) -> dict[str, str]:
+    """By name of the finding."""
+    folder = lab.folder
+    found = trust.examine(folder.read_samples(), folder.read_conditions(), folder.read_manifest())
+    assert all(one.text and "\n" not in one.text for one in found)
+    return {one.name: one.verdict for one in found}
+
+
+def blamed(lab: Laboratory) -> set[str]:
+    """What the run's trust falls by."""
+    return {name for name, verdict in verdicts(lab).items() if verdict == "inconclusive"}
+
+
+def test_a_sound_run_is_trusted(tmp_path: Path) -> None:
+    """Else a finding would mean nothing."""
+    lab = laboratory(tmp_path)
+    lab.run(detectors(lab.device), images(IMAGES))
+    found = verdicts(lab)
+    assert blamed(lab) == set()
+    for name in ("synchronisation", "closure", "drift", "noise", "position", "throttling", "repeats", "out-of-memory"):
+        assert found[name] == "ok", name
+
+
+def test_a_detector_that_does_not_wait_for_its_results(tmp_path: Path) -> None:
+    """The device works on after the detections were handed over."""
+    lab = laboratory(tmp_path)
+    lab.run({**detectors(lab.device), "b": OnDevice(lab.device, COST["b"], fetches=False)}, images(IMAGES))
+    assert blamed(lab) == {"synchronisation"}
+
+
+def test_a_clock_that_does_not_wait_for_its_device(tmp_path: Path) -> None:
+    """No sample gets a time that would be too short; the reason names the clock."""
+    lab = laboratory(tmp_path, forgetful=True)
+    lab.run(detectors(lab.device, fetches=False), images(IMAGES))
+    assert {sample.status for sample in lab.samples()} == {"error"}
+    assert "synchronisation" in blamed(lab)
+
+
+@pytest.mark.parametrize("share", [0.03, -0.03])
+def test_a_drift_of_three_per_cent(share: float, tmp_path: Path) -> None:
+    """Over the run, either way; the order of methods keeps it out of the ratio all the same."""
+    rehearsal = laboratory(tmp_path / "rehearsal")
+    rehearsal.run(detectors(rehearsal.device), images(IMAGES))
+    whole = rehearsal.device.host
+    device = FakeDevice(slow_down=lambda seconds: 1 + share * seconds / whole)
+    lab = laboratory(tmp_path, device)
+    lab.sensors = FakeSensors(device, throttled_from=1.1)
+    lab.run(detectors(device), images(IMAGES))
+    assert blamed(lab) == {"drift"}
+    means = [sum((one.seconds or {})["conv"] for one in lab.samples() if one.method == name) for name in COST]
+    assert means[0] / means[1] == pytest.approx(COST["a"] / COST["b"], rel=0.002)
+
+
+def test_a_steady_clock_is_not_blamed_for_a_drift_of_a_thousandth(tmp_path: Path) -> None:
+    """What no reader would care about."""
+    device = FakeDevice(slow_down=lambda seconds: 1 + 0.001 * seconds / 16)
+    lab = laboratory(tmp_path, device)
+    lab.run(detectors(device), images(IMAGES))
+    assert verdicts(lab)["drift"] == "ok"
+
+
+def test_a_penalty_of_one_per_cent_for_the_second_place(tmp_path: Path) -> None:
+    """Whoever comes second on an image finds the caches of the other; the order shares that out evenly."""
+    seen: dict[int, set[str]] = {}
+
+    class Displaced(OnDevice):
+        """Costs 1 % more where the other method was on this image before."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__(lab.device, COST[name])
+            self.name, self.plain = name, COST[name]
+
+        def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Any:
+            others = seen.setdefault(int(image[0, 0, 0]), set()) - {self.name}
+            self.base = self.plain * (1.01 if others else 1.0)
+            seen[int(image[0, 0, 0])].add(self.name)
+            return super().detect(image, proposals)
+
+    lab = laboratory(tmp_path)
+    lab.run({name: Displaced(name) for name in COST}, images(IMAGES))
+    found = trust.examine(lab.folder.read_samples(), lab.conditions(), lab.folder.read_manifest())
+    (position,) = [one for one in found if one.name == "position"]
+    assert position.verdict == "note", "it is shared out, so it costs no trust"
+    assert "one place later in the order costs +0.9" in position.text or "+1.0" in position.text
+    assert blamed(lab) == set()
+    totals = [sum((one.seconds or {})["conv"] for one in lab.samples() if one.method == name) for name in COST]
+    assert totals[0] / totals[1] == pytest.approx(COST["a"] / COST["b"], rel=0.001)
+
+
+def test_the_first_touch_of_a_shape_that_was_warmed_up(tmp_path: Path) -> None:
+    """Its cost is told, and costs no trust, since it is in no figure."""
+    device = FakeDevice(first_touch_seconds=2000 * TICK)
+    lab = laboratory(tmp_path, device)
+    lab.run(detectors(device), images(IMAGES))
+    assert verdicts(lab)["first-touch"] == "note"
+    assert blamed(lab) == set()
+
+
+def test_the_first_touch_of_shapes_that_warm_up_did_not_reach(tmp_path: Path) -> None:
+    """It sits in the figures, which is said."""
+    device = FakeDevice(first_touch_seconds=2000 * TICK)
+    lab = laboratory(tmp_path, device)
+    sides = tuple((32 * (1 + index), 64) for index in range(24))
+    lab.run(detectors(device), images(IMAGES, sides=sides))
+    assert "first-touch" in blamed(lab)
+    assert verdicts(lab)["warm-up"] == "note"
+
+
+def test_memory_that_runs_out(tmp_path: Path) -> None:
+    """A sample without a time, and a finding that names it."""
+
+    class Greedy(OnDevice):
+        """Wants too much of one image."""
+
+        def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Any:
+            self.bytes = 1000 if int(image[0, 0, 0]) == 7 else 10
+            return super().detect(image, proposals)
+
+    device = FakeDevice(memory_bytes=100)
+    lab = laboratory(tmp_path, device)
+    lab.run({**detectors(device), "b": Greedy(device, COST["b"])}, images(IMAGES))
+    assert verdicts(lab)["out-of-memory"] != "ok"
+
+
+def test_a_clock_that_is_throttled(tmp_path: Path) -> None:
+    """From a third of the run on the device is a quarter slower and says why."""
+    rehearsal = laboratory(tmp_path / "rehearsal")
+    rehearsal.run(detectors(rehearsal.device), images(IMAGES))
+    third = rehearsal.device.host / 3
+    device = FakeDevice(slow_down=lambda seconds: 1.25 if seconds > third else 1.0)
+    lab = laboratory(tmp_path, device)
+    lab.run(detectors(device), images(IMAGES))
+    assert {"throttling", "clock"} <= blamed(lab) <= {"throttling", "clock", "drift", "noise"}
+    assert len(lab.samples()) == 2 * IMAGES, "no sample is dropped"
+
+
+def test_another_process_on_the_device(tmp_path: Path) -> None:
+    """It is named by its number."""
+    lab = laboratory(tmp_path)
+    lab.sensors = FakeSensors(lab.device, foreign=({"pid": 4711, "memory_bytes": 2**30},))
+    lab.run(detectors(lab.device), images(IMAGES))
+    assert blamed(lab) == {"foreign-processes"}
+    found = trust.examine(lab.folder.read_samples(), lab.conditions(), lab.folder.read_manifest())
+    assert any("4711" in one.text for one in found if one.name == "foreign-processes")
+
+
+def test_outputs_that_are_not_the_same_twice(tmp_path: Path) -> None:
+    """On a device a few may differ in their last bits; more than one in a hundred costs the trust."""
+
+    class Fickle(OnDevice):
+        """Finds other boxes at each call."""
+
+        def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Any:
+            moved = proposals + torch.tensor([4.0, 0, 4, 0]) * (self.calls % 7)
+            return super().detect(image, moved)
+
+    lab = laboratory(tmp_path, plan=Plan.of({"methods": "a,b", "repeats": 2}))
+    lab.run({**detectors(lab.device), "a": Fickle(lab.device, COST["a"])}, images(IMAGES))
+    assert blamed(lab) == {"repeats"}

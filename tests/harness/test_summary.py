@@ -1,0 +1,354 @@
+"""The result model: every number follows from the records of a run, and what is not on record has its reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.agreement import digest_of_rows
+from harness.claims import read_claims
+from harness.record import Sample
+from harness.report import excerpt, markdown, page
+from harness.runs import RunFolder
+from harness.summary import summarise
+
+DATA = Path(__file__).parent / "data"
+METHODS = ("rcnn", "spp", "fast")
+STAGES = ("prepare", "propose", "conv", "pool", "fc", "decode", "suppress")
+WARM_UP = [
+    {"bucket": "64x64 512", "image": "i0", "seconds": [0.5, 0.125, 0.25], "steady": True},
+    {"bucket": "96x64 512", "image": "i1", "seconds": [0.375, 0.25], "steady": False},
+]
+
+
+def seconds(total: float) -> dict[str, float]:
+    """Of a method that spends half of its time in conv."""
+    named = dict.fromkeys(STAGES, 0.0) | {"prepare": total / 8, "conv": total / 2, "fc": total / 4}
+    return {**named, "unattributed": total / 8, "features": total * 7 / 8, "total": total}
+
+
+def sample(method: str, image: int, total: float, *, process: int = 0, repeat: int = 0, **others: Any) -> Sample:
+    """A successful one; blocks hold two images."""
+    place: dict[str, Any] = {
+        "index": image,
+        "position": METHODS.index(method),
+        "block": image // 2,
+        "boxes": 100 + 10 * image,
+    }
+    about: dict[str, Any] = {
+        "detections": 1,
+        "digest": digest_of_rows([row(f"i{image}")]),
+        "marks": 14,
+        "tail_seconds": 0.0,
+    }
+    values = {"process": process, "repeat": repeat, "method": method, "image": f"i{image}", "status": "ok"}
+    return Sample.from_values({**values, **place, **about, "seconds": seconds(total), **others})
+
+
+def row(image: str) -> dict[str, Any]:
+    return {"image_id": image, "category_id": 1, "bbox": [1.0, 2.0, 20.0, 30.0], "score": 0.75}
+
+
+def manifest(schema_version: int = 2, processes: int = 1, **others: Any) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "mark_seconds": 1e-6,
+        "block_images": 2,
+        "first_turn": 0,
+        "resident": True,
+        "resident_reason": None,
+    }
+    about |= {"threads": 2, "warm_up": dict.fromkeys(METHODS, WARM_UP), "status": "ok", "reason": None}
+    plan: dict[str, Any] = {
+        "methods": list(METHODS),
+        "weights": "auto",
+        "iterations": None,
+        "seed": 3,
+        "processes": processes,
+    }
+    return {
+        "schema_version": schema_version,
+        "status": "complete",
+        "created": "2026-01-02T03:04:05+00:00",
+        "command": "harness compare",
+        "plan": plan,
+        "machine": {"device": "cpu", "cpu": "Some CPU", "threads": 2},
+        "software": {"python": "3.11"},
+        "source": {"commit": None, "dirty": None, "reason": "no repository"},
+        "dataset": {"proposal_seconds_by_image": {f"i{image}": 0.5 for image in range(60)}, "images": 60},
+        "methods": {method: {"status": "ok", "reason": None, "paper": "P", "trained": True} for method in METHODS},
+        **({"processes": [{"process": number, **about} for number in range(processes)]} if schema_version > 1 else {}),
+        **others,
+    }
+
+
+def folder(path: Path, samples: Sequence[Sample], about: Mapping[str, Any]) -> RunFolder:
+    """A run folder that holds these samples and, for each method and image, the one detection."""
+    run = RunFolder(path)
+    run.start(dict(about))
+    images = list(dict.fromkeys(one.image for one in samples))
+    truth = [{"id": at + 1, **row(image), "area": 600.0, "iscrowd": 0, "ignore": 0} for at, image in enumerate(images)]
+    sizes = [{"id": image, "file_name": image, "width": 200, "height": 100 + at} for at, image in enumerate(images)]
+    run.write_truth({"images": sizes, "annotations": truth, "categories": [{"id": 1, "name": "disc"}]})
+    for one in samples:
+        run.append_sample(one)
+    for method in METHODS:
+        for image in images:
+            run.append_detections(method, image, [row(image)])
+    return run
+
+
+def totals(n_images: int, process: int = 0, repeat: int = 0) -> dict[str, list[float]]:
+    """Seconds by method and image, with a spread over images and a factor of each process."""
+    generator = np.random.default_rng([n_images, process, repeat])
+    size = generator.lognormal(0, 0.3, n_images)
+    factor = {method: float(np.exp(0.02 * generator.normal())) for method in METHODS}
+    base = {"rcnn": 8.0, "spp": 0.5, "fast": 0.25}
+    return {
+        method: [float(base[method] * factor[method] * each * np.exp(0.01 * generator.normal())) for each in size]
+        for method in METHODS
+    }
+
+
+def measured(n_images: int, processes: int = 1, repeats: int = 1) -> list[Sample]:
+    return [
+        sample(method, image, total, process=process, repeat=repeat)
+        for process in range(processes)
+        for repeat in range(repeats)
+        for method, of in totals(n_images, process, repeat).items()
+        for image, total in enumerate(of)
+    ]
+
+
+def by_hand(samples: Sequence[Sample], method: str, processes: Sequence[int]) -> list[float]:
+    """Total by image: mean over repeats, then over processes."""
+    images = dict.fromkeys(one.image for one in samples)
+    values = []
+    for image in images:
+        of_processes = []
+        for process in processes:
+            own = [each for each in samples if (each.method, each.image, each.process) == (method, image, process)]
+            of_processes.append(sum((each.seconds or {})["total"] for each in own) / len(own))
+        values.append(sum(of_processes) / len(of_processes))
+    return values
+
+
+def test_means_and_ratios_are_those_of_the_measured_samples(tmp_path: Path) -> None:
+    """An image counts once whatever its repeats; what was timed without marks or swept does not count."""
+    samples = measured(12, repeats=2)
+    others = [sample("rcnn", 0, 1e3, role="unmarked"), sample("rcnn", 1, 1e3, role="sweep", point="proposals=7")]
+    found = summarise(folder(tmp_path / "run", [*samples, *others], manifest()))
+    own = {method: by_hand(samples, method, [0]) for method in METHODS}
+    for method in METHODS:
+        total = found["methods"][method]["seconds"]["total"]
+        assert total["mean"] == pytest.approx(sum(own[method]) / 12, rel=1e-12)
+        assert 0 < total["low"] < total["mean"] < total["high"]
+        assert total["interval"] == "over images within one process"
+        full = found["methods"][method]["seconds"]["full_system"]
+        assert full["mean"] == pytest.approx(total["mean"] + 0.5)
+    ratio = found["speedup"]["spp"]["total"]
+    assert ratio["value"] == pytest.approx(sum(own["rcnn"]) / sum(own["spp"]), rel=1e-12)
+    logs = [np.log(above / below) for above, below in zip(own["rcnn"], own["spp"], strict=True)]
+    assert ratio["geometric_mean"]["value"] == pytest.approx(np.exp(sum(logs) / 12), rel=1e-12)
+    assert ratio["processes"] == {"0": pytest.approx(ratio["value"])}
+    assert found["speedup"]["fast"]["conv"]["interval"] == "over images within one process"
+
+
+def test_two_processes_are_averaged_and_named(tmp_path: Path) -> None:
+    """Two are too few for an interval over them."""
+    samples = measured(10, processes=2)
+    ratio = summarise(folder(tmp_path / "run", samples, manifest(processes=2)))["speedup"]["spp"]["total"]
+    above, below = (by_hand(samples, method, [0, 1]) for method in ("rcnn", "spp"))
+    assert ratio["value"] == pytest.approx(sum(above) / sum(below), rel=1e-12)
+    assert ratio["interval"] == "over images within each of 2 processes"
+    assert list(ratio["processes"]) == ["0", "1"]
+
+
+def test_from_three_processes_on_the_interval_is_over_them(tmp_path: Path) -> None:
+    """Student's t on the logarithms of each process's ratio of means."""
+    samples = measured(10, processes=4)
+    found = summarise(folder(tmp_path / "run", samples, manifest(processes=4)))
+    ratio = found["speedup"]["spp"]["total"]
+    each = [
+        np.log(sum(by_hand(samples, "rcnn", [number])) / sum(by_hand(samples, "spp", [number]))) for number in range(4)
+    ]
+    half = stats.t.ppf(0.975, 3) * np.std(each, ddof=1) / 2
+    expected = np.exp([np.mean(each), np.mean(each) - half, np.mean(each) + half])
+    assert [ratio[key] for key in ("value", "low", "high")] == pytest.approx(expected.tolist(), rel=1e-9)
+    assert ratio["interval"] == "over 4 processes"
+    parts = found["methods"]["spp"]["seconds"]
+    closure = sum(parts[name]["mean"] for name in (*STAGES, "unattributed"))
+    assert closure == pytest.approx(parts["total"]["mean"], rel=1e-12)
+    assert parts["propose"] == {**parts["propose"], "mean": 0.0, "low": None, "high": None, "interval": None}
+    assert parts["propose"]["reason"]
+
+
+def test_a_process_that_broke_off_does_not_count(tmp_path: Path) -> None:
+    """Its few images would shift the means; the figures are those of the processes that went through."""
+    samples = measured(8, processes=2)
+    cut = [each for each in samples if each.process == 0 or each.index < 3]
+    found = summarise(folder(tmp_path / "run", cut, manifest(processes=2)))
+    ratio = found["speedup"]["spp"]["total"]
+    above, below = (by_hand([each for each in cut if each.process == 0], method, [0]) for method in ("rcnn", "spp"))
+    assert ratio["value"] == pytest.approx(sum(above) / sum(below), rel=1e-12)
+    assert ratio["interval"] == "over images within one process"
+    assert [each["process"] for each in found["processes"]] == [0, 1]
+
+
+def test_images_of_a_block_are_not_independent(tmp_path: Path) -> None:
+    """All images in one block give no interval, and the reason says so."""
+    samples = [replace(each, block=0) for each in measured(8)]
+    ratio = summarise(folder(tmp_path / "run", samples, manifest()))["speedup"]["spp"]["total"]
+    assert ratio["value"] > 1
+    assert (ratio["low"], ratio["high"], ratio["interval"]) == (None, None, None)
+    assert "block" in ratio["reason"]
+
+
+def test_percentiles_are_given_where_there_are_images_enough(tmp_path: Path) -> None:
+    """60 images are enough for p95 and not for p99."""
+    samples = measured(60)
+    found = summarise(folder(tmp_path / "run", samples, manifest()))["percentiles"]["spp"]["total"]
+    values = by_hand(samples, "spp", [0])
+    assert found["p50"]["value"] == pytest.approx(np.median(values))
+    assert found["p95"]["low"] <= found["p95"]["value"] <= found["p95"]["high"] <= max(values)
+    assert found["p99"] == {"value": None, "low": None, "high": None, "reason": "p99 needs 299 images, there are 60"}
+
+
+def test_overhead_is_bounded_and_compared(tmp_path: Path) -> None:
+    """14 marks of the dearest process over the mean total; pairs are of the same process, repeat and image."""
+    samples = [sample(method, image, 2.0) for method in METHODS for image in range(6)]
+    pairs = [sample("spp", image, 1.6, role="unmarked") for image in range(4)]
+    about = manifest(processes=2)
+    about["processes"][1]["mark_seconds"] = 4e-6
+    found = summarise(folder(tmp_path / "run", [*samples, *pairs], about))["overhead"]
+    assert found["spp"]["bound"] == pytest.approx(14 * 4e-6 / 2.0)
+    assert found["spp"]["unmarked"]["value"] == pytest.approx(2.0 / 1.6)
+    assert found["spp"]["unmarked"]["images"] == 4
+    assert found["rcnn"]["unmarked"] == {**found["rcnn"]["unmarked"], "value": None, "images": 0}
+    assert found["rcnn"]["unmarked"]["reason"]
+
+
+def test_first_touch_is_kept_as_its_own_number(tmp_path: Path) -> None:
+    """(0.5 - 0.125) of the first shape and (0.375 - 0.25) of the second, which was given up."""
+    samples = [replace(each, warm=each.index != 5) for each in measured(6)]
+    found = summarise(folder(tmp_path / "run", samples, manifest()))["warm_up"]["spp"]
+    assert found == {
+        **{"first_seconds": 0.5, "steady_seconds": 0.125, "first_touch_seconds": 0.5, "buckets": 2, "unsteady": 1},
+        **{"cold_samples": 1, "samples": 6, "reason": None},
+    }
+
+
+def test_lines_are_over_the_sweep_where_there_is_one(tmp_path: Path) -> None:
+    """Seconds of 0.1 + 0.002 a box are found again; without a sweep, boxes of the images as they are count."""
+    swept = [
+        sample("spp", image, 0.1 + 0.002 * boxes, role="sweep", point=f"proposals={boxes}", boxes=boxes)
+        for image in range(6)
+        for boxes in (300, 100, 1000)
+    ]
+    failed = replace(swept[-1], method="fast", status="oom", reason="no memory", seconds=None)
+    found = summarise(folder(tmp_path / "run", [*measured(6), *swept, failed], manifest()))
+    line = found["lines"]["spp"]["proposals"]
+    assert (line["over"], line["points"], line["images"]) == ("sweep", 18, 6)
+    assert line["intercept"]["value"] == pytest.approx(0.1)
+    assert line["slope"]["value"] == pytest.approx(0.002)
+    assert found["lines"]["rcnn"]["proposals"]["over"] == found["lines"]["spp"]["megapixels"]["over"] == "images"
+    assert found["sweep"]["points"] == ["proposals=100", "proposals=300", "proposals=1000"]
+    assert found["sweep"]["seconds"]["spp"]["proposals=300"]["mean"] == pytest.approx(0.7)
+    assert found["sweep"]["seconds"]["fast"]["proposals=1000"]["reason"] == "oom: no memory"
+    assert found["methods"]["fast"]["status"] == "ok"
+
+
+def test_map_has_an_interval_and_a_difference(tmp_path: Path) -> None:
+    """Over images; equal detections differ by nothing."""
+    run = folder(tmp_path / "run", measured(8), manifest())
+    for image in ("i0", "i1", "i2"):
+        run.append_detections("spp", image, [])
+    found = summarise(run)
+    spp = found["methods"]["spp"]["map"]["voc10"]
+    assert spp["value"] == pytest.approx(5 / 8)
+    assert 0 <= spp["low"] < 5 / 8 < spp["high"] <= 1
+    difference = found["map_difference"]["spp"]["voc10"]
+    assert difference["value"] == pytest.approx(-3 / 8)
+    assert difference["low"] < -3 / 8 < difference["high"] <= 0
+    assert found["map_difference"]["fast"]["voc10"]["value"] == 0
+    assert set(found["map_difference"]) == {"spp", "fast"}
+
+
+def test_scored_detections_that_were_not_timed_are_named(tmp_path: Path) -> None:
+    """An edited file costs the trust."""
+    run = folder(tmp_path / "run", measured(8), manifest())
+    assert summarise(run)["proofs"] == {"rcnn": [], "spp": [], "fast": []}
+    run.append_detections("spp", "i3", [{**row("i3"), "score": 0.5}])
+    found = summarise(run)
+    assert found["proofs"] == {"rcnn": [], "spp": ["i3"], "fast": []}
+    assert found["trust"]["verdict"] == "inconclusive"
+    verdicts = {each["name"]: each["verdict"] for each in found["trust"]["findings"]}
+    assert verdicts["proof"] == "inconclusive"
+
+
+def test_without_the_baseline_there_is_no_comparison(tmp_path: Path) -> None:
+    """Neither of times nor of mAP; the others keep theirs."""
+    samples = measured(6)
+    samples[0] = replace(samples[0], status="error", reason="the dog ate it", seconds=None)
+    found = summarise(folder(tmp_path / "run", samples, manifest()))
+    assert found["methods"]["rcnn"]["status"] == "error"
+    assert found["speedup"] == found["map_difference"] == {}
+    assert found["methods"]["spp"]["map"]["voc07"]["value"] == 1
+    assert set(found["percentiles"]) == {"spp", "fast"}
+
+
+def nulls(node: Any, path: str = "") -> list[str]:
+    """Where a number is None and no reason stands beside it."""
+    if not isinstance(node, dict):
+        return []
+    bare = [
+        f"{path}.{key}"
+        for key, value in node.items()
+        if value is None and key in ("value", "mean", "low", "slope", "bound", "first_seconds", "flags")
+        if not (node.get("reason") or node.get(f"{key}_reason"))
+    ]
+    return bare + [each for key, value in node.items() for each in nulls(value, f"{path}.{key}")]
+
+
+def test_a_run_of_schema_1_is_read(tmp_path: Path) -> None:
+    """With what it kept; the rest is null and has its reason, and the report can be made."""
+    kept = (DATA / "samples-v1.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = [line.replace("000009", image) for image in ("000009", "000010", "000011") for line in kept]
+    samples = [Sample.from_values(json.loads(line)) for line in lines]
+    methods = list(dict.fromkeys(each.method for each in samples))
+    images = list(dict.fromkeys(each.image for each in samples))
+    about = manifest(schema_version=1)
+    about["plan"] |= {"methods": methods, "weights": "random"}
+    about["dataset"]["proposal_seconds_by_image"] = dict.fromkeys(images)
+    about["methods"] = {method: {"status": "ok", "reason": None, "trained": False} for method in methods}
+    run = RunFolder(tmp_path / "run")
+    run.start(about)
+    sizes = [{"id": image, "file_name": image, "width": 500, "height": 375} for image in images]
+    run.write_truth({"images": sizes, "annotations": [], "categories": [{"id": 1, "name": "disc"}]})
+    (run.path / "samples.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for method in methods:
+        run.append_detections(method, images[0], [row(images[0])])
+    found = summarise(run)
+    assert set(found["speedup"]) == set(methods[1:])
+    assert all(of["total"]["value"] > 0 for of in found["speedup"].values())
+    assert found["processes"] == []
+    assert {each["bound"] for each in found["overhead"].values()} == {None}
+    assert {each["proposals"]["slope"]["value"] for each in found["lines"].values()} == {None}
+    assert nulls(found) == []
+    for text in (markdown(found, read_claims()), page(found, figures=""), excerpt(found, figures="")):
+        assert methods[0] in text
+    assert "The warm-up is not known: the run kept no calls of its warm-up by shape of input." in markdown(found)
+
+
+def test_every_null_has_its_reason(tmp_path: Path) -> None:
+    """In a run of one image, of which there is next to nothing to say."""
+    found = summarise(folder(tmp_path / "run", measured(1), manifest()))
+    assert nulls(found) == []
+    assert found["trust"]["verdict"] == "inconclusive"
+    assert markdown(found, read_claims())
