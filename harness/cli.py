@@ -207,7 +207,7 @@ def _side_by_side(folders: list[RunFolder], as_json: bool) -> None:
 @app.command()
 def doctor(as_json: options.AsJson = False) -> None:
     """Say on one screen whether this machine can give trustworthy timings, and what to do about it."""
-    from harness.doctor import as_dict, examine, screen
+    from harness.surroundings.doctor import as_dict, examine, screen
 
     checks = examine()
     if as_json:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.canvas import STYLE, blank, in_words, one_line, shortened
-from harness.scatter import speed_accuracy
+from harness.rendering.canvas import STYLE, blank, in_words, one_line, shortened
+from harness.rendering.scatter import speed_accuracy
 from harness.tables import Estimate, MethodRow, Row, Summary, headline, methods, stages
 
 if TYPE_CHECKING:

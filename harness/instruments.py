@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from harness.clocks import Clock, clock_for
-from harness.load import LoadMeter
-from harness.sensors import Sensors, sensors_for
+from harness.surroundings.load import LoadMeter
+from harness.surroundings.sensors import Sensors, sensors_for
 
 __all__ = ["Instruments", "instruments_for"]
 
@@ -25,6 +25,6 @@ class Instruments:
 
 def instruments_for(device: str, *, own: Collection[int] = ()) -> Instruments:
     """Those of ``cpu`` or ``cuda``; processes `own` are not foreign to it, such as the one that waits for this one."""
-    from harness.sentinel import Sentinel
+    from harness.surroundings.sentinel import Sentinel
 
     return Instruments(clock_for(device), Sentinel(device).run, sensors_for(device, own=own), LoadMeter())

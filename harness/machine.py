@@ -77,7 +77,7 @@ def _known(field: str, value: object, otherwise: str) -> dict[str, Any]:
 def _describe_gpu(device: str) -> dict[str, Any]:
     import torch
 
-    from harness.sensors import sensors_for
+    from harness.surroundings.sensors import sensors_for
 
     properties = torch.cuda.get_device_properties(0)
     about: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """A run in Markdown: `report.md`, the page that `results/tables` holds of a run, and the extract in the README.
 
-Percent, milliseconds and "24×" exist here, in `harness.cells`, in `harness.terminal` and in the figures alone. Every
-number is read from the result model or from the published claims by `harness.tables`; only shares of a total are
+Percent, milliseconds and "24×" exist here, in `harness.rendering`, in `harness.terminal` and in the figures alone.
+Every number is read from the result model or from the published claims by `harness.tables`; only shares of a total are
 computed.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness import anatomy, appendix, caption, confidence, growth, provenance
-from harness.cells import Notes, by_method, escaped, headline_cells, in_brackets, rounded, status, table
 from harness.claims import Claim
-from harness.published import published, published_beside
+from harness.rendering import anatomy, appendix, caption, confidence, growth, provenance
+from harness.rendering.cells import Notes, by_method, escaped, headline_cells, in_brackets, rounded, status, table
+from harness.rendering.published import published, published_beside
 from harness.tables import (
     MethodRow,
     Row,

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from harness import caption
-from harness.columns import RATIOS, Model, markdown, terminal
 from harness.likeness import Difference, alike, differences, unrecorded
 from harness.record import SCHEMA_VERSION
+from harness.rendering import caption
+from harness.rendering.columns import RATIOS, Model, markdown, terminal
 from harness.runs import RunError, RunFolder
 from harness.statistics import PROCESSES_FOR_INTERVAL, over_processes
 from harness.tables import methods

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import trust
-from harness.costs import lines, sweep
-from harness.first_touch import first_touch
-from harness.latency import percentiles, seconds
-from harness.observations import Observations, observe
-from harness.operations import mean_operations, why_uncounted
-from harness.overhead import overhead
-from harness.proofs import images_that_differ
+from harness.quantities.costs import lines, sweep
+from harness.quantities.first_touch import first_touch
+from harness.quantities.latency import percentiles, seconds
+from harness.quantities.observations import Observations, observe
+from harness.quantities.operations import mean_operations, why_uncounted
+from harness.quantities.overhead import overhead
+from harness.quantities.proofs import images_that_differ
+from harness.quantities.scores import no_score, score
+from harness.quantities.speedups import speedups
 from harness.record import SCHEMA_VERSION, Role, Sample
 from harness.runs import RunFolder
-from harness.scores import no_score, score
-from harness.speedups import speedups
 
 __all__ = ["summarise"]
 

@@ -2,7 +2,7 @@
 
 Everything comes from the result model (`summary.json`); nothing is computed here but shares of a total. Fractions stay
 fractions and seconds stay seconds. What is missing is an `Estimate` without a value, which carries the reason. The
-papers' own numbers stand in the same rows by `harness.published`.
+papers' own numbers stand in the same rows by `harness.rendering.published`.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from harness import caption
-from harness.cells import headline_cells, plus_minus, status
 from harness.claims import Claim
-from harness.published import published_beside
+from harness.rendering import caption
+from harness.rendering.cells import headline_cells, plus_minus, status
+from harness.rendering.published import published_beside
 from harness.tables import MethodRow, Summary, headline
 
 if TYPE_CHECKING:

@@ -25,22 +25,16 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from detectors.contract import Stage, listening, stage
-from harness.clocks import Clock, CudaClock, HostClock, clock_for
-from harness.order import williams as order
+from harness.clocks import Clock, HostClock
 from harness.tape import Tape
 
 __all__ = [
     "FEATURE_STAGES",
-    "Clock",
-    "CudaClock",
     "FitWatch",
-    "HostClock",
     "SynchronisationError",
     "Timing",
-    "clock_for",
     "mark_seconds",
     "measure",
-    "order",
 ]
 
 FEATURE_STAGES = (Stage.PREPARE, Stage.CONV, Stage.POOL, Stage.FC)

@@ -10,7 +10,7 @@ import numpy as np
 from harness.findings.evidence import OLD_RUN, Evidence
 from harness.findings.finding import Finding, not_recorded, ok
 from harness.findings.wording import counted, listed, percent, seconds_text
-from harness.overhead import overhead as cost_of_marking
+from harness.quantities.overhead import overhead as cost_of_marking
 from harness.record import Sample
 
 __all__ = ["closure", "lost_synchronisation", "overhead", "synchronisation"]

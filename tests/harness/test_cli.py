@@ -33,7 +33,7 @@ def harness(*arguments: object) -> Any:
 # Help
 
 
-@pytest.mark.parametrize("command", [[], ["compare"], ["report"], ["evaluate"], ["methods"]])
+@pytest.mark.parametrize("command", [[], ["compare"], ["report"], ["evaluate"], ["methods"], ["doctor"]])
 def test_help_loads_neither_torch_nor_numpy(command: list[str]) -> None:
     """So that it comes at once."""
     code = (
@@ -254,7 +254,7 @@ def test_a_run_interrupted_before_its_start_leaves_nothing(
     small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While boxes are made, for instance; there is nothing to go on with, and the message does not say so."""
-    monkeypatch.setattr("harness.compare.gather", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("harness.preparation.gather", raising(KeyboardInterrupt()))
     done = harness(*small, "--out", tmp_path / "run")
     assert done.exit_code == 130
     assert done.stderr.endswith("harness: interrupted; nothing was measured yet\n")
@@ -348,7 +348,8 @@ def test_there_is_a_sample_for_each_method_and_image(
 ) -> None:
     """And its detections, at most 100 an image, inside it."""
     out, _ = main_job
-    samples = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+    kept = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+    samples = [each for each in kept if each["role"] == "measured"]
     truth = json.loads((out / "truth.json").read_text())
     sizes = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
     assert len(samples) == 3 * 3
@@ -390,6 +391,35 @@ def test_report_derives_the_same_again(main_job: tuple[Path, subprocess.Complete
     assert {path: path.read_bytes() for path in derived} == derived
     table = harness("report", out).stdout
     assert all(name in table for name in ("rcnn", "spp", "fast", "trust"))
+
+
+def test_several_runs_stand_side_by_side(
+    main_job: tuple[Path, subprocess.CompletedProcess[str]], small: list[str], tmp_path: Path
+) -> None:
+    """Unlike ones are labelled by what they differ in, and nothing is written into either."""
+    out, _ = main_job
+    harness(*small, "--methods", "rcnn,fast", "--weights", "random", "--iterations", 0, "--out", tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for folder in (out, tmp_path) for path in folder.rglob("*")}
+    text = harness("report", out, tmp_path / "run").stdout
+    assert "not alike" in text
+    assert "test_boxes_sha256" in text
+    model = json.loads(harness("report", out, tmp_path / "run", "--json").stdout)
+    assert model["comparable"] is False
+    assert all(each["pooled"] is None for ratios in model["speedups"].values() for each in ratios.values())
+    assert {path: path.stat().st_mtime_ns for folder in (out, tmp_path) for path in folder.rglob("*")} == before
+    again = harness("report", out, out)
+    assert (again.exit_code, len(again.stderr.splitlines())) == (2, 1)
+
+
+def test_the_doctor_has_one_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a screen and in JSON; a machine that is no good is no error of the program."""
+    from harness.surroundings import doctor
+
+    monkeypatch.setattr(doctor, "examine", lambda: [doctor.Check("load", "bad", "others take all", "end them")])
+    shown = harness("doctor")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert "others take all" in shown.stdout
+    assert json.loads(harness("doctor", "--json").stdout)["verdict"] == "bad"
 
 
 @pytest.mark.parametrize("metric", ["voc07", "voc10"])

@@ -15,13 +15,20 @@ import pytest
 import torch
 from rich.console import Console
 
-from harness.checks import Check, Verdict
-from harness.checks.gpu import cuda_is_usable, examine_absent_gpu, examine_gpu, examine_working_gpu
-from harness.checks.processor import examine_processor
-from harness.checks.steadiness import Watched, examine_load, examine_steadiness, examine_timer, steadiness, watch
-from harness.doctor import as_dict, conclusion, examine, screen
-from harness.load import LoadMeter
-from harness.sensors import NoSensors, NvmlSensors
+from harness.surroundings.checks import Check, Verdict
+from harness.surroundings.checks.gpu import cuda_is_usable, examine_absent_gpu, examine_gpu, examine_working_gpu
+from harness.surroundings.checks.processor import examine_processor
+from harness.surroundings.checks.steadiness import (
+    Watched,
+    examine_load,
+    examine_steadiness,
+    examine_timer,
+    steadiness,
+    watch,
+)
+from harness.surroundings.doctor import as_dict, conclusion, examine, screen
+from harness.surroundings.load import LoadMeter
+from harness.surroundings.sensors import NoSensors, NvmlSensors
 from harness.testing.nvml import UUID, FakeNvml
 
 CPU = "sys/devices/system/cpu"
@@ -272,9 +279,9 @@ def test_throttling_is_told_with_its_reason_and_share() -> None:
 
 def test_no_gpu_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless the driver has one that torch cannot use, which is said with what torch complains of."""
-    monkeypatch.setattr("harness.checks.gpu.gpus_of_driver", lambda: (None, "no driver"))
+    monkeypatch.setattr("harness.surroundings.checks.gpu.gpus_of_driver", lambda: (None, "no driver"))
     assert examine_absent_gpu("").verdict == "ok"
-    monkeypatch.setattr("harness.checks.gpu.gpus_of_driver", lambda: (1, None))
+    monkeypatch.setattr("harness.surroundings.checks.gpu.gpus_of_driver", lambda: (1, None))
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     check = examine_absent_gpu("the driver is too old (Triggered internally at x.cpp)")
@@ -289,8 +296,8 @@ def test_a_gpu_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path
     def full(_device: str) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate ...")
 
-    monkeypatch.setattr("harness.doctor.cuda_is_usable", lambda: (True, ""))
-    monkeypatch.setattr("harness.doctor.sensors_for", full)
+    monkeypatch.setattr("harness.surroundings.doctor.cuda_is_usable", lambda: (True, ""))
+    monkeypatch.setattr("harness.surroundings.doctor.sensors_for", full)
     last = examine(plant(tmp_path, METAL), waiting_seconds=0.0, working_seconds=0.0)[-1]
     assert (last.name, last.verdict, last.found) == ("GPU works", "bad", "CUDA out of memory.")
 

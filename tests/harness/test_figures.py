@@ -83,7 +83,7 @@ def test_nine_methods_have_nine_looks() -> None:
     """No two points share colour and marker, variants included."""
     from matplotlib.figure import Figure
 
-    from harness.scatter import _points
+    from harness.rendering.scatter import _points
     from harness.tables import headline
 
     axes = Figure().subplots()
@@ -103,7 +103,7 @@ def test_a_changed_number_changes_the_figures(tmp_path: Path) -> None:
 
 def test_an_interval_that_reaches_zero_stays_on_the_log_axis() -> None:
     """As one of schema 1 may: its arm ends at the edge of the axis, and both ends of every interval are inside."""
-    from harness.scatter import speed_accuracy
+    from harness.rendering.scatter import speed_accuracy
 
     wide, narrow = result(0.5, 0.6), result(9.0, 0.5)
     wide["seconds"]["total"] |= {"low": -0.1, "high": 40.0}
@@ -132,7 +132,7 @@ def test_a_time_in_a_figure_has_no_more_digits_than_its_interval(
     value: float, low: float | None, high: float | None, words: str
 ) -> None:
     """And three at most."""
-    from harness.canvas import in_words
+    from harness.rendering.canvas import in_words
     from harness.tables import Estimate
 
     assert in_words(Estimate(value, low, high)) == words

@@ -172,9 +172,10 @@ def test_an_untrained_run_needs_no_training_split(plan: PlanMaker, fake: Any, tm
             assert about["map"][metric]["reason"].startswith("untrained: ")
         assert about["ap_reason"].startswith("untrained: ")
     assert summary["plan"]["iterations"] == 0
-    assert summary["trust"]["verdict"] == "ok"
+    assert "repeats" not in doubted(summary)
     assert (summary["dataset"]["train_images"], summary["dataset"]["images"]) == (0, 3)
-    first = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()][: 2 * 3]
+    samples = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+    first = [each for each in samples if each["role"] == "measured" and each["repeat"] == 0]
     assert summary["methods"]["fake"]["detections"] == sum(
         each["detections"] for each in first if each["method"] == "fake"
     )
@@ -182,7 +183,12 @@ def test_an_untrained_run_needs_no_training_split(plan: PlanMaker, fake: Any, tm
     assert "untrained[^" in text
     assert "Nothing was trained" in text
     (out / "samples.jsonl").write_text("".join((out / "samples.jsonl").read_text().splitlines(keepends=True)[:5]))
-    assert run(wanted, out, resume=True)["trust"]["verdict"] == "ok"
+    assert "repeats" not in doubted(run(wanted, out, resume=True))
+
+
+def doubted(summary: dict[str, Any]) -> set[str]:
+    """Names of the findings by which the trust of a run falls; those of a fake of a millisecond fall by noise."""
+    return {one["name"] for one in summary["trust"]["findings"] if one["verdict"] == "inconclusive"}
 
 
 def test_no_iterations_train_nothing(plan: PlanMaker, fake: Any, tmp_path: Path) -> None:

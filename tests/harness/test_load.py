@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness.cores import find_cores, memory_limit_bytes
-from harness.load import LoadMeter, busiest_others
+from harness.surroundings.cores import find_cores, memory_limit_bytes
+from harness.surroundings.load import LoadMeter, busiest_others
 
 linux = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="reads what Linux tells")
 

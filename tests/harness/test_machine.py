@@ -118,7 +118,9 @@ def test_a_gpu_is_described_by_torch_and_by_its_driver(monkeypatch: pytest.Monke
     about = SimpleNamespace(name="Some GPU", total_memory=8 * GIB, major=9, minor=0, multi_processor_count=114)
     told = {"name": "again", "driver": "570.1", "ecc": None, "mig": None, "reasons": {"ecc": "Not Supported"}}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: about)
-    monkeypatch.setattr("harness.sensors.sensors_for", lambda _: SimpleNamespace(describe=lambda: dict(told)))
+    monkeypatch.setattr(
+        "harness.surroundings.sensors.sensors_for", lambda _: SimpleNamespace(describe=lambda: dict(told))
+    )
     machine = describe_machine("cuda")
     assert (machine["gpu"], machine["gpu_reason"], machine["gpu_memory_bytes"]) == ("Some GPU", None, 8 * GIB)
     assert (machine["gpu_capability"], machine["gpu_multiprocessors"]) == ("9.0", 114)

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness.cells import rounded
 from harness.claims import read_claims
-from harness.published import published, published_beside
+from harness.rendering.cells import rounded
+from harness.rendering.published import published, published_beside
 from harness.report import excerpt, markdown, page, terminal
 from harness.tables import Estimate, headline, methods, rated
 

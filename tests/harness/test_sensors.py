@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.sensors import NoSensors, NvmlSensors, gpus_of_driver, sensors_for
+from harness.surroundings.sensors import NoSensors, NvmlSensors, gpus_of_driver, sensors_for
 from harness.testing.nvml import UUID, FakeNvml
 
 STATE = {

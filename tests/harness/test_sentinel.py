@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.clocks import HostClock, clock_for
-from harness.sentinel import TIMES, Sentinel
+from harness.surroundings.sentinel import TIMES, Sentinel
 
 
 class Steps(HostClock):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.estimates import as_dict, geometric_over, interval_over, missing, ratio_over
-from harness.observations import Observations
-from harness.operations import taken_apart
+from harness.quantities.estimates import as_dict, geometric_over, interval_over, missing, ratio_over
+from harness.quantities.observations import Observations
+from harness.quantities.operations import taken_apart
 
 __all__ = ["RATIOS", "speedups"]
 

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from harness.checks import Check
-from harness.checks.steadiness import Watched, steadiness
-from harness.sensors import NvmlSensors, Sensors, gpus_of_driver
+from harness.surroundings.checks import Check
+from harness.surroundings.checks.steadiness import Watched, steadiness
+from harness.surroundings.sensors import NvmlSensors, Sensors, gpus_of_driver
 
 __all__ = ["cuda_is_usable", "examine_absent_gpu", "examine_gpu", "examine_working_gpu"]
 

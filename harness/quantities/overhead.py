@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness import statistics
-from harness.estimates import as_dict, missing
+from harness.quantities.estimates import as_dict, missing
 from harness.record import Sample
 
 __all__ = ["overhead"]

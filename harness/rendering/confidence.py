@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness import caption
-from harness.cells import Notes, by_method, escaped, in_brackets, rounded, table
+from harness.rendering import caption
+from harness.rendering.cells import Notes, by_method, escaped, in_brackets, rounded, table
 from harness.tables import Estimate, Row, Summary, estimate, methods, why_not
 
 __all__ = ["findings", "overhead", "processes", "section", "verdict", "warm_up"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.canvas import blank, in_words, one_line, shortened
+from harness.rendering.canvas import blank, in_words, one_line, shortened
 from harness.tables import Estimate, MethodRow, Summary, headline, rated
 
 if TYPE_CHECKING:

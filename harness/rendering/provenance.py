@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness import caption
-from harness.cells import escaped, table
+from harness.rendering import caption
+from harness.rendering.cells import escaped, table
 from harness.tables import Summary
 
 __all__ = ["command", "ran_on", "settings"]

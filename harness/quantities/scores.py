@@ -8,7 +8,7 @@ from typing import Any
 from harness import accuracy
 from harness.accuracy import ClassMatches
 from harness.coco import detection_table, truth_table
-from harness.estimates import as_dict, missing
+from harness.quantities.estimates import as_dict, missing
 from harness.resampling import Resampled, map_intervals
 
 __all__ = ["METRICS", "Scores", "no_score", "score"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.estimates import interval_over
+from harness.quantities.estimates import interval_over
 from harness.tables import Summary, methods
 
 __all__ = [

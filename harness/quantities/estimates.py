@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness import statistics
-from harness.observations import Floats, Ints
+from harness.quantities.observations import Floats, Ints
 from harness.statistics import PROCESSES_FOR_INTERVAL, Estimate
 
 __all__ = ["as_dict", "geometric_over", "interval_over", "mean_over", "missing", "ratio_over"]

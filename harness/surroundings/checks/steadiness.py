@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks import Check, Verdict
 from harness.clocks import clock_for
-from harness.load import LoadMeter, busiest_others
-from harness.sensors import Sensors
-from harness.sentinel import Sentinel
+from harness.surroundings.checks import Check, Verdict
+from harness.surroundings.load import LoadMeter, busiest_others
+from harness.surroundings.sensors import Sensors
+from harness.surroundings.sentinel import Sentinel
 
 __all__ = ["Watched", "examine_load", "examine_steadiness", "examine_timer", "steadiness", "watch"]
 

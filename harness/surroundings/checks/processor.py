@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from harness.checks import Check
-from harness.cores import Cores, find_cores, memory_limit_bytes
+from harness.surroundings.checks import Check
+from harness.surroundings.cores import Cores, find_cores, memory_limit_bytes
 
 __all__ = ["examine_processor"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.cells import Notes, Style, escaped, in_brackets, plus_minus, rounded, table
+from harness.rendering.cells import Notes, Style, escaped, in_brackets, plus_minus, rounded, table
 from harness.tables import Estimate, estimate, why_not
 
 if TYPE_CHECKING:

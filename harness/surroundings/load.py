@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from harness.cores import find_cores
+from harness.surroundings.cores import find_cores
 
 __all__ = ["LoadMeter", "busiest_others"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness import caption
-from harness.cells import rounded
+from harness.rendering import caption
+from harness.rendering.cells import rounded
 from harness.tables import Estimate, Summary
 
 if TYPE_CHECKING:

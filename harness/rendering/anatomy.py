@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.cells import Notes, by_method, escaped, in_brackets
 from harness.claims import DETECTING
-from harness.operations import NOT_COUNTED
+from harness.quantities.operations import NOT_COUNTED
+from harness.rendering.cells import Notes, by_method, escaped, in_brackets
 from harness.tables import Estimate, Row, Summary, estimate, methods, why_not
 
 __all__ = ["anatomy", "operations", "section"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.cells import Notes, by_method, in_brackets
+from harness.rendering.cells import Notes, by_method, in_brackets
 from harness.tables import Estimate, Row, Summary, estimate, methods, why_not
 
 __all__ = ["lines", "percentiles", "section", "sweep"]

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.checks import Check, Verdict
-from harness.checks.gpu import cuda_is_usable, examine_absent_gpu, examine_gpu, examine_working_gpu
-from harness.checks.processor import examine_processor
-from harness.checks.steadiness import examine_load, examine_steadiness, examine_timer, watch
-from harness.load import LoadMeter
-from harness.sensors import NoSensors, sensors_for
+from harness.surroundings.checks import Check, Verdict
+from harness.surroundings.checks.gpu import cuda_is_usable, examine_absent_gpu, examine_gpu, examine_working_gpu
+from harness.surroundings.checks.processor import examine_processor
+from harness.surroundings.checks.steadiness import examine_load, examine_steadiness, examine_timer, watch
+from harness.surroundings.load import LoadMeter
+from harness.surroundings.sensors import NoSensors, sensors_for
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

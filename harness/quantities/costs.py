@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness import statistics
-from harness.estimates import as_dict, missing
+from harness.quantities.estimates import as_dict, missing
 from harness.record import Sample
 
 __all__ = ["lines", "sweep"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from harness import statistics
-from harness.estimates import as_dict, interval_over, mean_over
-from harness.observations import Floats, Observations
+from harness.quantities.estimates import as_dict, interval_over, mean_over
+from harness.quantities.observations import Floats, Observations
 from harness.statistics import Estimate
 
 __all__ = ["percentiles", "seconds"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness import caption
-from harness.cells import Notes, by_method, escaped, in_brackets, table
 from harness.claims import Claim
+from harness.rendering import caption
+from harness.rendering.cells import Notes, by_method, escaped, in_brackets, table
 from harness.tables import Estimate, Row, Summary, estimate, mean_ap, methods, why_not
 
 __all__ = ["FITTING", "fitted_as", "per_class", "proposals", "sections", "sizes", "training"]

@@ -1,0 +1,1 @@
+"""What follows from the samples of a run: each module one kind of number of its summary."""

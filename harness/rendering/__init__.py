@@ -1,0 +1,1 @@
+"""The pieces of which reports, terminal tables and figures are put together."""
