@@ -4,10 +4,10 @@
 2. Boxes are made once for all methods, in one order, and hashed.
 3. Each method is fitted and saved; a fit that stands in the run folder is taken from there, and methods that differ in
    how they detect alone share one. Where the backbone's weights are random, nothing is fitted.
-4. `harness.measuring` goes through the images in blocks, every method on each, in an order that puts each method in
-   each position equally often; where several processes are planned, a fresh one for each. The detections of this timed
-   pass are those that are scored.
-5. Floating-point operations are counted apart from that, on shapes alone.
+4. Floating-point operations are counted, on shapes alone.
+5. `harness.measuring` goes through the images in blocks, every method on each, in an order that puts each method in
+   each position equally often, in a fresh process or several: a process that has fitted is slower afterwards. The
+   detections of this timed pass are those that are scored.
 6. The summary, the report and the figures are derived from what the run folder holds.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors.contract import Detector, Example
+from harness.clocks import clock_for
 from harness.coco import truth_file
 from harness.examples import Examples, Images
 from harness.fitting import Fitting, Ready
@@ -49,8 +50,12 @@ def compare(
     command: str,
     reporter: Reporter,
     argv: list[str] | None = None,
+    here: bool = False,
 ) -> dict[str, Any]:
     """Carry out a plan and return its summary; everything is in `out` as soon as it is measured.
+
+    With `here` the timed pass is carried out in this process and not in a fresh one: for a debugger, and for detectors
+    that only this process knows.
 
     Raises:
         PlanError, DatasetError, ProposalError, RunError: the plan cannot be carried out; nothing was measured.
@@ -77,7 +82,7 @@ def compare(
             fitted = run.fit(Examples(prepared.train, train_boxes))
         images = Images.of(prepared.test, test_boxes, folder.read_truth())
         with arithmetic(plan.precision):
-            run.measure(fitted, images)
+            run.measure(fitted, images, here=here)
         return run.finish()
     except KeyboardInterrupt:
         folder.write_manifest({**manifest, "status": "interrupted"})
@@ -90,8 +95,7 @@ class _Run:
     def __init__(self, prepared: Prepared, journal: Journal) -> None:
         self._prepared, self._journal = prepared, journal
         self._folder, self._reporter = journal.folder, journal.reporter
-        self._instruments = instruments_for(prepared.device)
-        self._fitting = Fitting(journal, self._instruments.clock, prepared.detector, prepared.stream)
+        self._fitting = Fitting(journal, clock_for(prepared.device), prepared.detector, prepared.stream)
         self._planned = {method.name: Ready(method, prepared.config(method)) for method in prepared.methods}
 
     def fit(self, examples: Sequence[Example]) -> dict[str, Detector]:
@@ -99,18 +103,21 @@ class _Run:
         planned = list(self._planned.values())
         return self._fitting.detectors(planned, examples if self._prepared.plan.trained else None)
 
-    def measure(self, fitted: dict[str, Detector], images: Images) -> None:
-        """Time every method on every image, here or in processes of their own."""
-        if self._prepared.plan.processes > 1:
-            self._count(fitted, images)
-            fitted.clear()  # the memory is for those who measure
-            for process in range(self._prepared.plan.processes):
-                replicate(self._journal, process)
+    def measure(self, fitted: dict[str, Detector], images: Images, *, here: bool) -> None:
+        """Time every method on every image, and count its operations."""
+        if here:
+            residence = Residence(fitted, lambda name: self._fitting.restored(self._planned[name]))
+            timed = TimedPass(self._prepared, self._journal, instruments_for(self._prepared.device))
+            timed.run(residence, images)
+            # Last, since a detector may keep what it computed from shapes alone.
+            self._count({name: residence.enter(name)[0] for name in residence.names}, images)
             return
-        residence = Residence(fitted, lambda name: self._fitting.restored(self._planned[name]))
-        TimedPass(self._prepared, self._journal, self._instruments).run(residence, images)
-        # Last, since a detector may keep what it computed from shapes alone.
-        self._count({name: residence.enter(name)[0] for name in residence.names}, images)
+        self._count(fitted, images)
+        if not fitted:
+            return
+        fitted.clear()  # the memory is for those who measure
+        for process in range(self._prepared.plan.processes):
+            replicate(self._journal, process)
 
     def _count(self, fitted: Mapping[str, Detector], images: Images) -> None:
         """Count floating-point operations."""

@@ -28,9 +28,13 @@ from harness.residence import Residence
 from harness.sampler import Place, Sampler
 from harness.sweep import Sweep
 from harness.timing import Timing, mark_seconds
-from harness.warmup import bucket, buckets, call_budget, warm_up
+from harness.warmup import FREE_SECONDS, bucket, buckets, call_budget, steady_seconds, warm_up
 
 __all__ = ["TimedPass"]
+
+_PRIMED_BELOW_SECONDS = 0.5
+"""A method whose steady call is shorter is called once, untimed, when its turn begins: what another method left in the
+caches and the allocator is not the image's cost. It takes milliseconds, of which longer calls show nothing."""
 
 _SWEEP_WARM_UP_CALLS = 2
 """Of each method at each point of a sweep, before it is measured."""
@@ -56,6 +60,8 @@ class TimedPass:
         self._sampler = Sampler(journal, instruments, process=process, n_classes=classes, at_most=at_most)
         self._sweep = Sweep.of(self._plan.sweep) if self._plan.sweep and process == 0 else None
         self._warm: set[tuple[str, str]] = set()
+        self._primed: set[str] = set()
+        """Methods that are called once, untimed, when their turn begins."""
 
     def run(self, residence: Residence, images: Images) -> None:
         """Measure every method of `residence` on every image; what is on disk already is passed over."""
@@ -113,7 +119,8 @@ class TimedPass:
                 residence.evict(f"out of memory while all were loaded and {name} was warmed up")
                 self._warm_up(residence, images)
                 return
-        self._journal.process(self._process).update(resident=residence.resident, resident_reason=residence.reason)
+        about = {"resident": residence.resident, "resident_reason": residence.reason, "primed": sorted(self._primed)}
+        self._journal.process(self._process).update(about)
         self._journal.save()
 
     def _warmed_up(self, name: str, residence: Residence, images: Images) -> bool:
@@ -130,8 +137,11 @@ class TimedPass:
             return None
 
         budget = call_budget(len(images.ids) * self._plan.repeats)
-        warmed = warm_up(seconds, buckets(images.shapes), most_calls=budget)
+        warmed = warm_up(seconds, buckets(images.shapes), most_calls=budget, free_seconds=FREE_SECONDS)
         self._warm |= {(name, one.bucket) for one in warmed if one.seconds}
+        steady = steady_seconds(warmed[0].seconds) if warmed else None
+        if steady is not None and steady < _PRIMED_BELOW_SECONDS:
+            self._primed.add(name)
         kept = self._journal.process(self._process).setdefault("warm_up", {}).setdefault(name, [])
         for one in warmed:
             about = {"bucket": one.bucket, "image": images.ids[one.index]}
@@ -155,22 +165,20 @@ class TimedPass:
     def _measure(self, block: Block, residence: Residence, images: Images) -> None:
         examples = {index: images.examples[index] for index in block.images}
         first = order.unmarked_first(len(images.ids), self._plan.seed, turn=self._process)
+        turn = ""
         for name, index, place, unmarked in self._places(block, len(images.ids)):
-            detector = self._enter(name, residence, examples[block.images[0]])
+            detector, loaded = residence.enter(name)
             shape = (name, bucket(*images.shapes[index]))
+            if name != turn and (loaded or name in self._primed):
+                self._sampler.detect(name, detector, examples[index])
+                self._warm.add(shape)
+            turn = name
             place = replace(place, warm=shape in self._warm, resident=residence.resident)
             places = [place] if unmarked is None else [place, replace(unmarked, resident=residence.resident)]
             if index in first:
                 places.reverse()
             self._take(name, detector, examples[index], places)
             self._warm.add(shape)
-
-    def _enter(self, name: str, residence: Residence, example: Example) -> Detector:
-        detector, loaded = residence.enter(name)
-        if loaded:
-            # Its weights and plans have to reach the caches again, which is not the image's cost.
-            self._sampler.detect(name, detector, example)
-        return detector
 
     def _take(self, name: str, detector: Detector, example: Example, places: Sequence[Place]) -> None:
         """Calls on one image right after each other, then all kept, the marked one first: others are compared to it."""
@@ -206,8 +214,12 @@ class TimedPass:
         if self._sweep is None:
             return
         examples = {index: self._sweep.apply(images.examples[index], value) for index in block.images}
+        turn = ""
         for name, index, place in self._point_places(value, block):
-            detector = self._enter(name, residence, examples[index])
+            detector, loaded = residence.enter(name)
+            if name != turn and (loaded or name in self._primed):
+                self._sampler.detect(name, detector, examples[index])
+            turn = name
             if (name, place.point or "") not in self._warm:
                 self._warm.add((name, place.point or ""))
                 for _ in range(_SWEEP_WARM_UP_CALLS):

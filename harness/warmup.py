@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-__all__ = ["BucketWarmUp", "bucket", "buckets", "call_budget", "steady_seconds", "warm_up"]
+__all__ = ["FREE_SECONDS", "BucketWarmUp", "bucket", "buckets", "call_budget", "steady_seconds", "warm_up"]
 
 _SIDE_STEP_PX = 32
 """Sides are rounded up to what 5 poolings by 2 divide: inputs of one bucket make feature maps of about one size."""
@@ -24,6 +24,9 @@ _FASTER = 0.05
 _CALLS_AT_LEAST = 8
 _CALLS_SHARE = 10
 """Warming up may take a tenth of the measuring."""
+
+FREE_SECONDS = 10.0
+"""For so long a method may be warmed up whatever the measuring takes: quick ones get through all shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ def warm_up(
     buckets: Mapping[str, Sequence[int]],
     *,
     most_calls: int,
+    free_seconds: float = 0.0,
 ) -> list[BucketWarmUp]:
     """Call one method on the first image of each bucket until it is steady there.
 
@@ -80,15 +84,20 @@ def warm_up(
         detect: runs the method on an image of the split and returns the seconds, or None where it failed.
         buckets: images by bucket, in the order to warm up; none is empty.
         most_calls: of all buckets together, failed ones included.
+        free_seconds: buckets that begin before so much time is spent cost no calls, unless one fails.
     """
     done: list[BucketWarmUp] = []
-    left = most_calls
+    left, spent_seconds, failed = most_calls, 0.0, False
     for name, images in buckets.items():
-        if left < 1:
+        free = spent_seconds < free_seconds and not failed
+        if left < 1 and not free:
             break
         in_a_row = 1 if any(one.steady for one in done) else 2
-        warmed, calls = _until_steady(detect, name, images[0], min(left, _MOST_CALLS), in_a_row=in_a_row)
-        left -= calls
+        most = _MOST_CALLS if free else min(left, _MOST_CALLS)
+        warmed, calls = _until_steady(detect, name, images[0], most, in_a_row=in_a_row)
+        spent_seconds += sum(warmed.seconds)
+        failed = failed or len(warmed.seconds) < calls
+        left -= 0 if free and not failed else calls
         done.append(warmed)
     return done
 

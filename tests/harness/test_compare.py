@@ -34,7 +34,8 @@ def _no_pictures() -> Iterator[None]:
 
 
 def run(plan: Plan, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    return compare(plan, out, resume=resume, overwrite=False, command="harness", reporter=Reporter(quiet=True))
+    reporter = Reporter(quiet=True)
+    return compare(plan, out, resume=resume, overwrite=False, command="harness", reporter=reporter, here=True)
 
 
 def outputs(out: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:

@@ -196,7 +196,8 @@ def test_a_run_takes_its_speed_ups_apart(
 
     monkeypatch.setattr("harness.figures.draw", lambda *_: [])
     plan = small_plan(methods="fake:wide,fake,fake:low", fc_width=None)
-    arguments: dict[str, Any] = {"overwrite": False, "command": "harness", "reporter": Reporter(quiet=True)}
+    arguments: dict[str, Any] = {"overwrite": False, "command": "harness", "here": True}
+    arguments["reporter"] = Reporter(quiet=True)
     summary = compare(plan, tmp_path / "run", resume=False, **arguments)
     boxes = summary["dataset"]["proposals_per_image"]["mean"]
     flops = {name: about["flops"] for name, about in summary["methods"].items()}

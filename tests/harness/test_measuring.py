@@ -108,16 +108,38 @@ def test_warm_up_finds_the_first_touch_and_keeps_it_out_of_the_samples(tmp_path:
 
 
 def test_a_shape_that_warm_up_did_not_reach_is_cold_once(tmp_path: Path) -> None:
-    """Its first sample says so; the next one finds the device warm."""
-    device = FakeDevice(first_touch_seconds=64 * TICK)
+    """Its first sample says so; the next one finds the device warm. So it is with methods that are not quick."""
+    device = FakeDevice(first_touch_seconds=2.0)
     lab = Laboratory(tmp_path / "run", device, plan=Plan.of({"methods": "a"}))
     sides = tuple((32 * (1 + index), 32) for index in range(10))
-    lab.run({"a": OnDevice(device, COST["a"])}, images(20, sides=sides))
+    lab.run({"a": OnDevice(device, 1.0)}, images(20, sides=sides))
     cold = [sample for sample in lab.samples() if not sample.warm]
     assert len(cold) == len({sample.index % 10 for sample in cold}) > 0
     slow = {sample.image for sample in lab.samples() if sample.seconds and sample.seconds["prepare"] > TICK}
     beside = {sample.image for sample in lab.samples("unmarked")}
     assert slow <= {sample.image for sample in cold} <= slow | beside
+
+
+def test_a_quick_method_is_called_once_untimed_when_its_turn_begins(tmp_path: Path) -> None:
+    """What another one left in the caches costs 8 ticks at each change of methods, and stands in no sample."""
+    last = [""]
+
+    class Displaced(OnDevice):
+        """Costs more right after another method."""
+
+        def __init__(self, device: FakeDevice, name: str, seconds: float) -> None:
+            super().__init__(device, seconds)
+            self.name, self.plain = name, seconds
+
+        def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Any:
+            self.base = self.plain + (8 * TICK if last[0] != self.name else 0)
+            last[0] = self.name
+            return super().detect(image, proposals)
+
+    lab = Laboratory(tmp_path / "run")
+    lab.run({name: Displaced(lab.device, name, seconds) for name, seconds in COST.items()}, images(48))
+    assert {(one.method, (one.seconds or {})["conv"]) for one in lab.samples()} == set(COST.items())
+    assert lab.folder.read_manifest()["processes"][0]["primed"] == ["a", "b"]
 
 
 def test_a_pass_that_goes_on_measures_only_what_is_missing(tmp_path: Path) -> None:

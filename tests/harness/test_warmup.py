@@ -256,3 +256,13 @@ def test_buckets_come_most_frequent_first(shapes: list[tuple[int, int, int]]) ->
     assert all(bucket(*shapes[index]) == name for name, images in found.items() for index in images)
     ranks = [(-len(images), images[0]) for images in found.values()]
     assert all(earlier < later for earlier, later in pairwise(ranks))
+
+
+def test_quick_methods_get_through_all_shapes() -> None:
+    """Buckets that begin within the free seconds cost no calls; then calls are counted, and a failure ends it."""
+    many = {str(number): [number] for number in range(100)}
+    assert len(warm_up(lambda _: 0.01, many, most_calls=8, free_seconds=10)) == 100
+    found = warm_up(lambda _: 1.0, many, most_calls=8, free_seconds=10)
+    # Three calls for the first and two for each of the next four are 11 s; then 8 calls are four buckets more.
+    assert [len(one.seconds) for one in found] == [3, 2, 2, 2, 2, *[2] * 4]
+    assert len(warm_up(lambda _: None, many, most_calls=3, free_seconds=10)) == 3
