@@ -47,9 +47,11 @@ def replicate(journal: Journal, process: int) -> None:
     about.update(status="running", reason=None)
     journal.save()
     command = [sys.executable, "-m", "harness.replicate", str(journal.folder.path), str(process), str(os.getpid())]
-    with journal.reporter.paused():
-        code = exit_code_of(command)
-    journal.reload()
+    try:
+        with journal.reporter.paused():
+            code = exit_code_of(command)
+    finally:
+        journal.reload()  # also where this process is interrupted while it waits
     about = journal.process(process)
     if code in (_INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,18 @@ from torch.utils.benchmark import Timer
 import detectors
 from detectors.contract import Detections, Example, Stage, stage
 from harness.clocks import HostClock
+from harness.compare import compare
+from harness.examples import Images
+from harness.plan import Plan
+from harness.preparation import prepare
+from harness.progress import Reporter
+from harness.runs import RunFolder
 from harness.tape import Tape
 from harness.testing import CLASSES, scenes
 from harness.timing import mark_seconds, measure
 
 ROUNDS = 24
+IMAGES, REPEATS = 24, 5
 N_PROPOSALS = 300
 METHODS = ("rcnn", "spp", "fast")
 
@@ -74,6 +82,38 @@ def test_total_agrees_with_the_timer_of_pytorch(
     assert abs(median - their_median) < min(width, their_width)
     benchmark.group = "total of one call"
     benchmark.pedantic(measure, args=(detect, clock), rounds=5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_run_reports_agrees_with_the_timer_of_pytorch(
+    benchmark: BenchmarkFixture, method: str, tmp_path: Path
+) -> None:
+    """Image by image in one process: the typical ratio is 1, within the spreads that both have from call to call."""
+    values = {"methods": METHODS, "weights": "random", "images": IMAGES, "repeats": REPEATS, "fc_width": 256}
+    plan, folder = Plan.of(values), RunFolder(tmp_path / "run")
+    compare(plan, folder.path, resume=False, overwrite=False, command="", reporter=Reporter(quiet=True), here=True)
+    found: dict[str, list[float]] = {}
+    for sample in folder.read_samples():
+        if sample.role == "measured" and sample.method == method:
+            found.setdefault(sample.image, []).append((sample.seconds or {})["total"])
+    prepared = prepare(plan)
+    images = Images.of(prepared.test, prepared.boxes(prepared.test), folder.read_truth())
+    (entry,) = [each for each in prepared.methods if each.name == method]
+    detector = prepared.detector(entry, prepared.config(entry))
+    detector.initialise(generator=prepared.stream(method))
+    ratios, ours, theirs = [], list[float](), list[float]()
+    for example in images.examples:
+        variables = {"detector": detector, "image": example.image, "boxes": example.proposals}
+        timer = Timer("detector.detect(image, boxes)", globals=variables, num_threads=torch.get_num_threads())
+        times = [timer.timeit(1).mean for _ in range(REPEATS)]
+        ratios.append(statistics.median(found[example.id]) / statistics.median(times))
+        ours += [seconds / statistics.median(found[example.id]) for seconds in found[example.id]]
+        theirs += [seconds / statistics.median(times) for seconds in times]
+    ratio, widths = statistics.median(ratios), (spread(ours)[1], spread(theirs)[1])
+    benchmark.extra_info |= {"ratio": ratio, "iqr": widths[0], "torch_iqr": widths[1]}
+    assert abs(ratio - 1) < sum(widths)
+    benchmark.group = "total of a run"
+    benchmark.pedantic(detector.detect, args=(example.image, example.proposals), rounds=3)
 
 
 def test_marks_cost_less_than_a_hundredth(benchmark: BenchmarkFixture, detect: Callable[[], Detections]) -> None:

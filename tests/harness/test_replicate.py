@@ -85,14 +85,27 @@ def test_two_processes_have_an_interval_over_images_only(replicated: tuple[Path,
     assert summary["plan"]["processes"] == 2
 
 
+@pytest.mark.parametrize("how", ["both", "the process alone"])
 def test_an_interrupted_process_interrupts_the_run(
-    small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, small_plan: PlanMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Ctrl-C does to a terminal's processes."""
-    monkeypatch.setattr(replicate, "exit_code_of", lambda _command: 130)
+
+    folder = RunFolder(tmp_path / "run")
+
+    def interrupted(_command: Sequence[str]) -> int:
+        """What the process wrote by then stays."""
+        manifest = folder.read_manifest()
+        folder.write_manifest({**manifest, "notices": [{"method": "spp", "image": None, "text": "halved"}]})
+        if how == "both":
+            raise KeyboardInterrupt
+        return 130
+
+    monkeypatch.setattr(replicate, "exit_code_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run(small_plan(methods="spp", weights="random", iterations=0, processes=2), tmp_path / "run")
-    assert RunFolder(tmp_path / "run").read_manifest()["status"] == "interrupted"
+        run(small_plan(methods="spp", weights="random", iterations=0, processes=2), folder.path)
+    assert folder.read_manifest()["status"] == "interrupted"
+    assert folder.read_manifest()["notices"][0]["text"] == "halved"
 
 
 def test_a_process_whose_parent_is_gone_stops(replicated: tuple[Path, list[str]], tmp_path: Path) -> None:
