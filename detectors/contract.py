@@ -35,6 +35,7 @@ __all__ = [
     "Stage",
     "detect_only",
     "fit_settings",
+    "is_out_of_memory",
     "listening",
     "notice",
     "progress",
@@ -44,6 +45,7 @@ __all__ = [
 
 T = TypeVar("T")
 _DETECT_ONLY = "detect_only"
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 class Stage(StrEnum):
@@ -253,6 +255,14 @@ def detect_only(default: T) -> T:
 def fit_settings(config: Any) -> dict[str, Any]:
     """The fields of a `Config`, by name, on which a fit depends."""
     return {one.name: getattr(config, one.name) for one in fields(config) if not one.metadata.get(_DETECT_ONLY)}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, in any of the ways in which PyTorch says so."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The CPU's allocator and cuBLAS have no exception class of their own.
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 class MethodConfig(Protocol):

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "METRICS",
     "Accuracy",
     "AccuracyError",
     "ClassMatches",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 Metric = Literal["voc07", "voc10"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -251,7 +253,7 @@ def _average(true: Ints, false: Ints, n_positives: int, metric: Metric) -> float
 
 def _counts(matches: ClassMatches, metric: str, image_counts: Ints | None) -> tuple[Ints, Ints, int]:
     """How many true and how many false detections each row stands for (N,), and the number of positives."""
-    _expect(metric in get_args(Metric), "metric", " or ".join(get_args(Metric)), repr(metric))
+    _expect(metric in METRICS, "metric", " or ".join(METRICS), repr(metric))
     true, false = (matches.outcomes == 1).astype(np.int64), (matches.outcomes == -1).astype(np.int64)
     if image_counts is None:
         return true, false, matches.n_positives
@@ -315,7 +317,7 @@ class Accuracy:
     """(K,), lowest and highest AP over all orders of equal scores; None where `ap` is None."""
 
     def __post_init__(self) -> None:
-        _expect(self.metric in get_args(Metric), "metric", " or ".join(get_args(Metric)), repr(self.metric))
+        _expect(self.metric in METRICS, "metric", " or ".join(METRICS), repr(self.metric))
         _expect(len(self.tie_ranges) == len(self.ap), "tie_ranges", f"{len(self.ap)} classes", len(self.tie_ranges))
         for label, (ap, ties) in enumerate(zip(self.ap, self.tie_ranges, strict=True), start=1):
             low, high = ties or (None, None)

@@ -14,10 +14,16 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-__all__ = ["DETECTING", "UNITS", "Claim", "ClaimError", "read_claims"]
+__all__ = ["DETECTING", "FEATURES", "RATIOS", "UNITS", "Claim", "ClaimError", "read_claims"]
 
 DETECTING = ("prepare", "propose", "conv", "pool", "fc", "decode", "suppress")
 """The stages of detecting by name; `detectors.contract` has them too, but importing it would load torch."""
+
+FEATURES = ("prepare", "conv", "pool", "fc")
+"""Those that together are the time of ``features``: from the image to the features of each box."""
+
+RATIOS = ("conv", "features", "total")
+"""What methods are compared by, the baseline's time over their own."""
 
 UNITS = {
     "map": "%",

@@ -1,8 +1,8 @@
 """Text in, exit code out: the only file that exits.
 
 Exit codes: 0 all that was planned was measured; 2 wrong usage or bad input, said in one line; 3 the environment was
-refused; 5 partial, a method failed; 130 interrupted, with what was measured kept. Results go to standard output,
-progress to standard error. Torch is imported inside the commands, so that help comes at once.
+refused; 5 partial, a method or a process failed; 130 interrupted, with what was measured kept. Results go to standard
+output, progress to standard error. Torch is imported inside the commands, so that help comes at once.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _show(summary: dict[str, Any], folder: Path, as_json: bool) -> None:
 
         Console().print(terminal(summary, read_claims()))
         typer.echo(f"Report, samples and figures: {folder}/report.md")
-    if any(about["status"] != "ok" for about in summary["methods"].values()):
+    if any(about["status"] != "ok" for about in (*summary["methods"].values(), *(summary.get("processes") or ()))):
         raise typer.Exit(PARTIAL)
 
 

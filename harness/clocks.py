@@ -24,6 +24,9 @@ _POOL = 256
 class Clock(Protocol):
     """Marks points in a device's work and tells the seconds between them."""
 
+    asynchronous: bool
+    """Whether the device may be at work when a call has returned."""
+
     def now(self) -> float:
         """Seconds of the host's monotonic clock; only differences mean something."""
 
@@ -49,6 +52,8 @@ class Clock(Protocol):
 
 class HostClock:
     """For work that is done when it is called: the CPU."""
+
+    asynchronous = False
 
     def __init__(self) -> None:
         # Arrays, since an attribute or a list would keep a new object for each mark.
@@ -91,6 +96,8 @@ class CudaClock:
 
     Work in another stream counts for a stage only as far as the current stream waits for it; the total counts all.
     """
+
+    asynchronous = True
 
     def __init__(self) -> None:
         """Needs a CUDA device."""

@@ -25,6 +25,7 @@ from harness.examples import Examples, Images
 from harness.fitting import Fitting, Ready
 from harness.flops import ImageShape, count
 from harness.instruments import instruments_for
+from harness.itinerary import Itinerary
 from harness.journal import Journal
 from harness.manifest import check_same_plan, new_manifest, resumed_manifest
 from harness.measuring import TimedPass
@@ -34,7 +35,7 @@ from harness.preparation import Prepared, box_workers, prepare
 from harness.progress import Reporter
 from harness.replicate import replicate
 from harness.reports import write_reports
-from harness.residence import Residence
+from harness.residence import Residence, release_memory
 from harness.runs import RunFolder
 from harness.summary import summarise
 
@@ -70,23 +71,24 @@ def compare(
     train_boxes = prepared.boxes(prepared.train, partial(reporter.step, "boxes (train)"))
     test_boxes = prepared.boxes(prepared.test, partial(reporter.step, "boxes (test)"))
     manifest = new_manifest(prepared, train_boxes, test_boxes, command=command, workers=box_workers(), argv=argv)
-    if before is None:
-        folder.start(manifest)
-    else:
-        manifest = resumed_manifest(before, manifest)
-    folder.write_truth(truth_file(prepared.test))
-    run = _Run(prepared, Journal(folder, manifest, reporter))
-    try:
-        # Fitting is float32 whatever the precision: another one would fit another model.
-        with arithmetic("fp32"):
-            fitted = run.fit(Examples(prepared.train, train_boxes))
-        images = Images.of(prepared.test, test_boxes, folder.read_truth())
-        with arithmetic(plan.precision):
-            run.measure(fitted, images, here=here)
-        return run.finish()
-    except KeyboardInterrupt:
-        folder.write_manifest({**manifest, "status": "interrupted"})
-        raise
+    with folder.held():
+        if before is None:
+            folder.start(manifest)
+        else:
+            manifest = resumed_manifest(before, manifest)
+        folder.write_truth(truth_file(prepared.test))
+        run = _Run(prepared, Journal(folder, manifest, reporter))
+        try:
+            # Fitting is float32 whatever the precision: another one would fit another model.
+            with arithmetic("fp32"):
+                fitted = run.fit(Examples(prepared.train, train_boxes))
+            images = Images.of(prepared.test, test_boxes, folder.read_truth())
+            with arithmetic(plan.precision):
+                run.measure(fitted, images, here=here)
+            return run.finish()
+        except KeyboardInterrupt:
+            folder.write_manifest({**manifest, "status": "interrupted"})
+            raise
 
 
 class _Run:
@@ -113,11 +115,13 @@ class _Run:
             self._count({name: residence.enter(name)[0] for name in residence.names}, images)
             return
         self._count(fitted, images)
-        if not fitted:
-            return
-        fitted.clear()  # the memory is for those who measure
-        for process in range(self._prepared.plan.processes):
-            replicate(self._journal, process)
+        names = list(fitted)
+        fitted.clear()
+        release_memory()  # it is for those who measure
+        there = {sample.key for sample in self._folder.read_samples() if sample.status == "ok"}
+        for process in range(self._prepared.plan.processes) if names else ():
+            if Itinerary(self._prepared.plan, names, images, process).missing(there.__contains__):
+                replicate(self._journal, process)
 
     def _count(self, fitted: Mapping[str, Detector], images: Images) -> None:
         """Count floating-point operations."""

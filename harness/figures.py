@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.rendering.canvas import STYLE, blank, in_words, one_line, shortened
+from harness.rendering.canvas import STYLE, blank, in_words, shortened
 from harness.rendering.scatter import speed_accuracy
 from harness.tables import Estimate, MethodRow, Row, Summary, headline, methods, stages
+from harness.wording import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

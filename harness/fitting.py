@@ -11,7 +11,7 @@ import torch
 import detectors
 from detectors.contract import Detector, Example, FitError, Stage, fit_settings
 from harness.clocks import Clock
-from harness.journal import Journal
+from harness.journal import Failure, Journal
 from harness.timing import FitWatch
 
 __all__ = ["Fitting", "Ready", "sharing"]
@@ -96,7 +96,9 @@ class Fitting:
                     about["model_bytes"] = self._folder.model_path(about["fitted_as"]).stat().st_size
                 found[one.name] = detector
             except Exception as error:  # noqa: BLE001  (a method may fail in any way; the others must be measured)
-                about["status"], about["reason"] = self._journal.failure(one.name, error)
+                failure = Failure.of(error)
+                self._journal.failure(one.name, failure)
+                about["status"], about["reason"] = failure.status, failure.reason
             self._journal.save()
         return found
 

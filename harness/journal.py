@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
-import torch
-
+from detectors.contract import is_out_of_memory
 from harness.progress import Reporter
 from harness.record import Status
 from harness.runs import RunFolder
 
-__all__ = ["Journal"]
+__all__ = ["Failure", "Journal"]
 
 _REASON_CHARACTERS = 300
 """Of a failure in the manifest or in a sample; its traceback is kept whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong, in words: an exception would hold on to all that the failed call had made, device memory too."""
+
+    status: Status
+    reason: str
+    """One line."""
+    traceback: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Of an exception, which can be let go of afterwards."""
+        first_line = next(iter(str(error).splitlines()), "no message")
+        return cls(
+            "oom" if is_out_of_memory(error) else "error",
+            f"{type(error).__name__}: {first_line}"[:_REASON_CHARACTERS],
+            "".join(traceback.format_exception(error)),
+        )
 
 
 class Journal:
@@ -65,11 +85,7 @@ class Journal:
         where = "" if image is None else f" on {image}"
         self.reporter.note(f"{method}{where}: {notice['text']}")
 
-    def failure(self, method: str, error: Exception) -> tuple[Status, str]:
-        """Keep a traceback; returns the status and the reason, one line."""
-        log = self.folder.append_error(method, "".join(traceback.format_exception(error)))
-        status: Status = "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
-        first_line = next(iter(str(error).splitlines()), "no message")
-        reason = f"{type(error).__name__}: {first_line}"[:_REASON_CHARACTERS]
-        self.reporter.note(f"{method} failed: {reason} (traceback in {log})")
-        return status, reason
+    def failure(self, method: str, failure: Failure) -> None:
+        """Keep a traceback, and say where."""
+        log = self.folder.append_error(method, failure.traceback)
+        self.reporter.note(f"{method} failed: {failure.reason} (traceback in {log})")

@@ -10,12 +10,14 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import psutil
+
+from harness.surroundings.cores import find_cores, memory_limits_bytes
+from harness.surroundings.processor import hypervisor, processor_name
 
 __all__ = ["ENVIRONMENT", "describe_flags", "describe_machine", "describe_software", "describe_source"]
 
@@ -51,19 +53,20 @@ def describe_machine(device: str, root: Path = _ROOT) -> dict[str, Any]:
     """
     import torch
 
-    memory_bytes = psutil.virtual_memory().total
+    cores, memory_bytes = find_cores(root), psutil.virtual_memory().total
     machine: dict[str, Any] = {
-        "cpu": _processor(root),
-        "cores": psutil.cpu_count(logical=False),
+        "cpu": processor_name(root),
+        # Of the whole machine: it stays the same one when a process is bound to a part of it.
+        **_known("cores", psutil.cpu_count(logical=False), "the system does not tell"),
         "threads": torch.get_num_threads(),
-        "logical_cpus": os.cpu_count(),
-        "usable_cpus": _usable_cpus(),
-        **_known("cpu_quota", _cpu_quota(root), "no limit was found"),
+        "logical_cpus": len(cores.online),
+        "usable_cpus": len(cores.allowed),
+        **_known("cpu_quota", cores.quota, "no limit was found"),
         "memory_bytes": memory_bytes,
         **_known("memory_limit_bytes", _memory_limit(root, memory_bytes), "no limit was found"),
         "os": platform.platform(),
         **_known("container", _container(root), "no sign of one"),
-        **_known("virtualisation", _virtualisation(root), "no sign of it"),
+        **_known("virtualisation", hypervisor(root), "no sign of it"),
         **_known("boot_id_sha256", _boot_id(root), "this system has none"),
         "device": device,
     }
@@ -105,62 +108,15 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _processor(root: Path) -> str:
-    for line in _read(root / "proc/cpuinfo").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _usable_cpus() -> int | None:
-    """Fewer than there are where the process is bound to some of them."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count()
-
-
-def _control(root: Path, controller: str, name: str) -> Iterator[str]:
-    """A control file of each group that holds this process, from its own upwards, in either version of cgroups."""
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        base, own = root / "sys/fs/cgroup" / (controller if controllers else ""), PurePosixPath(path.strip("/"))
-        for group in (own, *own.parents):
-            text = _read(base / group / name)
-            if text:
-                yield text
-
-
-def _cpu_quota(root: Path) -> float | None:
-    """How many CPUs' worth of time the process may take, by the tightest limit; None without one."""
-    pairs = [text.split() for text in _control(root, "cpu", "cpu.max")]
-    quotas, periods = (_control(root, "cpu", f"cpu.cfs_{what}_us") for what in ("quota", "period"))
-    pairs += [[quota, period] for quota, period in zip(quotas, periods, strict=False)]
-    return min((int(quota) / int(period) for quota, period in pairs if quota not in ("max", "-1")), default=None)
-
-
 def _memory_limit(root: Path, memory_bytes: int) -> int | None:
-    """In bytes, by the tightest limit below what the machine has; None without one."""
-    texts = [*_control(root, "memory", "memory.max"), *_control(root, "memory", "memory.limit_in_bytes")]
-    return min((int(text) for text in texts if text != "max" and int(text) < memory_bytes), default=None)
+    """The tightest below what the machine has, whatever is in use under it; None without one."""
+    return min((limit for limit, _used in memory_limits_bytes(root) if limit < memory_bytes), default=None)
 
 
 def _container(root: Path) -> str | None:
     told = _read(root / "run/systemd/container")
     signs = {".dockerenv": "docker", "run/.containerenv": "podman"}
     return told or next((name for sign, name in signs.items() if (root / sign).exists()), None)
-
-
-def _virtualisation(root: Path) -> str | None:
-    """The kind of virtual machine, as far as it shows."""
-    cpu_says = any(
-        line.startswith("flags") and " hypervisor" in line for line in _read(root / "proc/cpuinfo").splitlines()
-    )
-    kind = _read(root / "sys/hypervisor/type")
-    if not cpu_says and not kind:
-        return None
-    board = [_read(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name")]
-    return " ".join(part for part in (kind, *board) if part) or "hypervisor"
 
 
 def _boot_id(root: Path) -> str | None:

@@ -17,6 +17,9 @@ from harness.record import SCHEMA_VERSION
 
 __all__ = ["check_same_plan", "new_manifest", "resumed_manifest"]
 
+_SCHEMA_OF_BLOCKS = 2
+"""The first whose samples tell their blocks. No interval can be made of samples with and without."""
+
 
 def new_manifest(
     prepared: Prepared,
@@ -67,11 +70,13 @@ def _origin(method: detectors.Method) -> str:
 
 
 def check_same_plan(before: dict[str, Any], plan: Plan) -> None:
-    """See that a run was planned as `plan`, field by field.
+    """See that a run can go on as `plan`, field by field, before anything is prepared for it.
 
     Raises:
-        PlanError: it was not; names the options with both values.
+        PlanError: it was planned otherwise, which names the options with both values; or an earlier version of this
+            program measured it in another way.
     """
+    _check_same_schema(before)
     planned = Plan.of(before["plan"])
     differing = []
     for name in planned.differences(plan):
@@ -79,6 +84,15 @@ def check_same_plan(before: dict[str, Any], plan: Plan) -> None:
         differing.append(f"--{option}: the run was planned with {old}, not {new}")
     if differing:
         raise PlanError(f"{'; '.join(differing)}; --resume keeps the run's plan: leave those options out")
+
+
+def _check_same_schema(before: dict[str, Any]) -> None:
+    version = before["schema_version"]
+    if version < _SCHEMA_OF_BLOCKS:
+        raise PlanError(
+            f"--resume: the run in --out was measured by an earlier version (schema {version}); report it with "
+            "`harness report`, or start a new run with another --out"
+        )
 
 
 def _as_given(value: object) -> str:
@@ -94,8 +108,10 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     What a run of an earlier version did not record yet is not held against it.
 
     Raises:
-        PlanError: images, boxes, weights, machine, software, flags or a plug-in are not what the run began with.
+        PlanError: images, boxes, weights, machine, software, flags or a plug-in are not what the run began with, or
+            an earlier version of this program measured it in another way.
     """
+    _check_same_schema(before)
     inputs = ("train_sha256", "test_sha256", "train_boxes_sha256", "test_boxes_sha256")
     changed = [name for name in inputs if before["dataset"][name] != now["dataset"][name]]
     changed += ["weights_sha256"] if before["weights_sha256"] != now["weights_sha256"] else []

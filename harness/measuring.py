@@ -4,40 +4,36 @@ Between blocks a fixed piece of work is timed and the machine is looked at, so t
 stands beside its samples. The detections of the first process and repeat are those that are scored. A tenth of the
 images is timed without marks, too, next to the marked call; and where a sweep is planned, the first process goes
 through all images once more, changed on purpose.
+
+A pass that goes on takes a block that is not complete anew, all of it: what is compared must be of one time.
 """
 
 from __future__ import annotations
 
 import gc
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 
-from detectors.contract import SHARED_POLICY, Detector, Example
-from harness import order
+from detectors.contract import SHARED_POLICY
+from harness.conditions import Watch
 from harness.examples import Images
 from harness.instruments import Instruments
-from harness.journal import Journal
-from harness.order import Block
+from harness.itinerary import Itinerary
+from harness.journal import Failure, Journal
 from harness.preparation import Prepared
-from harness.record import Condition
 from harness.residence import Residence
-from harness.sampler import Place, Sampler
-from harness.sweep import Sweep
+from harness.sampler import Sampler
 from harness.timing import Timing, mark_seconds
-from harness.warmup import FREE_SECONDS, bucket, buckets, call_budget, steady_seconds, warm_up
+from harness.turns import Turns
+from harness.warmup import FREE_SECONDS, buckets, call_budget, steady_seconds, warm_up
 
 __all__ = ["TimedPass"]
 
 _PRIMED_BELOW_SECONDS = 0.5
 """A method whose steady call is shorter is called once, untimed, when its turn begins: what another method left in the
 caches and the allocator is not the image's cost. It takes milliseconds, of which longer calls show nothing."""
-
-_SWEEP_WARM_UP_CALLS = 2
-"""Of each method at each point of a sweep, before it is measured."""
 
 
 class TimedPass:
@@ -58,74 +54,84 @@ class TimedPass:
         at_most = SHARED_POLICY.per_image if self._plan.policy == "shared" else None
         classes = len(prepared.test.classes)
         self._sampler = Sampler(journal, instruments, process=process, n_classes=classes, at_most=at_most)
-        self._sweep = Sweep.of(self._plan.sweep) if self._plan.sweep and process == 0 else None
-        self._warm: set[tuple[str, str]] = set()
-        self._primed: set[str] = set()
-        """Methods that are called once, untimed, when their turn begins."""
 
     def run(self, residence: Residence, images: Images) -> None:
-        """Measure every method of `residence` on every image; what is on disk already is passed over."""
-        count, plan = len(images.ids), self._plan
-        if not residence.names or not count:
+        """Measure every method of `residence` on every image; blocks that are on disk are passed over."""
+        if not residence.names or not len(images.ids):
             return
-        size = order.block_images(count, plan.block)
-        blocks = self._blocks(residence, count, plan.repeats, size)
-        todo = [block for block in blocks if any(self._missing(block, images))]
-        sweep = self._points(residence, count, size)
-        missing = [step for step in sweep if self._missing_point(*step, images)]
-        if not todo and not missing:
+        itinerary = Itinerary(self._plan, residence.names, images, self._process)
+        todo = itinerary.missing(self._sampler.done)
+        if not todo:
             return
-        self._journal.process(self._process).update(
+        self._begin(itinerary)
+        turns = Turns(self._journal, self._sampler, residence, process=self._process)
+        self._warm_up(residence, images, turns)
+        watch = Watch(self._journal.folder, self._instruments, process=self._process, attempt=self._sampler.attempt)
+        with self._frozen(residence):
+            for task, legs in itinerary.tasks.items():
+                for done, leg in enumerate(legs, start=1):
+                    if leg in todo:
+                        self._look(watch)
+                        turns.take(itinerary.calls(leg))
+                    self._step(task, done, len(legs), "blocks of images")
+            self._look(watch)
+
+    def _begin(self, itinerary: Itinerary) -> None:
+        """Note what this attempt is like; what an earlier one noted is put aside."""
+        about = self._journal.process(self._process)
+        earlier = about.pop("earlier", [])
+        if "mark_seconds" in about:
+            earlier = [*earlier, {key: value for key, value in about.items() if key != "process"}]
+        self._sampler.attempt = len(earlier)
+        about.update(
+            earlier=earlier,
             mark_seconds=mark_seconds(self._instruments.clock),
-            block_images=size,
-            first_turn=blocks[0].turn,
+            block_images=itinerary.block_images,
+            first_turn=itinerary.first_turn,
             threads=torch.get_num_threads(),
-        )
-        self._warm_up(residence, images)
-        with self._conditions():
-            for done, block in enumerate(blocks, start=1):
-                if block in todo:
-                    self._condition()
-                    self._measure(block, residence, images)
-                self._journal.reporter.step(self._task("measuring"), done, len(blocks))
-            for done, (value, block) in enumerate(sweep, start=1):
-                if (value, block) in missing:
-                    self._condition()
-                    self._measure_point(value, block, residence, images)
-                self._journal.reporter.step(self._task("sweep"), done, len(sweep))
-
-    def _task(self, name: str) -> str:
-        return name if self._plan.processes == 1 else f"process {self._process}: {name}"
-
-    def _blocks(self, residence: Residence, count: int, repeats: int, size: int) -> list[Block]:
-        return list(
-            order.schedule(
-                count,
-                residence.names,
-                repeats=repeats,
-                process=self._process,
-                seed=self._plan.seed,
-                block_images=size,
-            )
+            warm_up={},
         )
 
-    # ------------------------------------------------------------------ warm-up
+    def _look(self, watch: Watch) -> None:
+        self._between()
+        watch.look(self._sampler.sequence)
 
-    def _warm_up(self, residence: Residence, images: Images) -> None:
+    def _step(self, task: str, done: int, total: int, unit: str) -> None:
+        process = "" if self._plan.processes == 1 else f"process {self._process}: "
+        self._journal.reporter.step(process + task, done, total, unit)
+
+    @contextmanager
+    def _frozen(self, residence: Residence) -> Iterator[None]:
+        """Collections inside the block pass over what exists by now, unless it may have to make room."""
+        gc.collect()
+        if residence.resident:
+            gc.freeze()
+        try:
+            yield
+        finally:
+            gc.unfreeze()
+
+    def _warm_up(self, residence: Residence, images: Images, turns: Turns) -> None:
         """Warm up every method; where memory does not hold them all, keep one at a time from then on."""
-        for name in residence.names:
+        about = self._journal.process(self._process)
+        for done, name in enumerate(residence.names, start=1):
             # In a method of its own: nothing may hold on to a detector that is to make room.
-            if not self._warmed_up(name, residence, images) and residence.resident and len(residence.names) > 1:
+            if not self._warmed_up(name, residence, images, turns) and residence.resident and len(residence.names) > 1:
                 residence.evict(f"out of memory while all were loaded and {name} was warmed up")
-                self._warm_up(residence, images)
+                about["warm_up"] = {}
+                self._warm_up(residence, images, turns)
                 return
-        about = {"resident": residence.resident, "resident_reason": residence.reason, "primed": sorted(self._primed)}
-        self._journal.process(self._process).update(about)
+            self._step("warming up", done, len(residence.names), "methods")
+        about.update(resident=residence.resident, resident_reason=residence.reason)
         self._journal.save()
 
-    def _warmed_up(self, name: str, residence: Residence, images: Images) -> bool:
+    def _warmed_up(self, name: str, residence: Residence, images: Images, turns: Turns) -> bool:
         """Warm up one method and keep what it cost; False where memory ran out."""
-        detector, _ = residence.enter(name)
+        try:
+            detector, _ = residence.enter(name)
+        except Exception as error:  # noqa: BLE001  (its samples will say so, too)
+            self._journal.failure(name, Failure.of(error))
+            return True
         ran_out = False
 
         def seconds(index: int) -> float | None:
@@ -133,135 +139,24 @@ class TimedPass:
             found = self._sampler.detect(name, detector, images.examples[index])
             if isinstance(found, Timing):
                 return found.total_seconds
-            ran_out = ran_out or _out_of_memory(found)
+            ran_out = ran_out or found.status == "oom"
             return None
 
         budget = call_budget(len(images.ids) * self._plan.repeats)
         warmed = warm_up(seconds, buckets(images.shapes), most_calls=budget, free_seconds=FREE_SECONDS)
-        self._warm |= {(name, one.bucket) for one in warmed if one.seconds}
+        turns.warm |= {(name, one.bucket) for one in warmed if one.seconds}
         steady = steady_seconds(warmed[0].seconds) if warmed else None
-        if steady is not None and steady < _PRIMED_BELOW_SECONDS:
-            self._primed.add(name)
-        kept = self._journal.process(self._process).setdefault("warm_up", {}).setdefault(name, [])
-        for one in warmed:
-            about = {"bucket": one.bucket, "image": images.ids[one.index]}
-            kept.append({**about, "seconds": list(one.seconds), "steady": one.steady})
-        return not ran_out
-
-    # ------------------------------------------------------------------ measuring
-
-    def _places(self, block: Block, count: int) -> Iterator[tuple[str, int, Place, Place | None]]:
-        """Method, image, its place, and that of the unmarked call beside it where there is one."""
-        unmarked = order.unmarked_images(count, self._plan.seed) if block.repeat == 0 else frozenset()
-        for position, name in enumerate(block.order):
-            for index in block.images:
-                place = Place(block.repeat, index, position, block.number)
-                yield name, index, place, replace(place, role="unmarked") if index in unmarked else None
-
-    def _missing(self, block: Block, images: Images) -> Iterator[bool]:
-        for name, index, *places in self._places(block, len(images.ids)):
-            yield from (not self._sampler.done(name, images.ids[index], place) for place in places if place)
-
-    def _measure(self, block: Block, residence: Residence, images: Images) -> None:
-        examples = {index: images.examples[index] for index in block.images}
-        first = order.unmarked_first(len(images.ids), self._plan.seed, turn=self._process)
-        turn = ""
-        for name, index, place, unmarked in self._places(block, len(images.ids)):
-            detector, loaded = residence.enter(name)
-            shape = (name, bucket(*images.shapes[index]))
-            if name != turn and (loaded or name in self._primed):
-                self._sampler.detect(name, detector, examples[index])
-                self._warm.add(shape)
-            turn = name
-            place = replace(place, warm=shape in self._warm, resident=residence.resident)
-            places = [place] if unmarked is None else [place, replace(unmarked, resident=residence.resident)]
-            if index in first:
-                places.reverse()
-            self._take(name, detector, examples[index], places)
-            self._warm.add(shape)
-
-    def _take(self, name: str, detector: Detector, example: Example, places: Sequence[Place]) -> None:
-        """Calls on one image right after each other, then all kept, the marked one first: others are compared to it."""
-        taken = [
-            self._sampler.take(name, detector, example, place)
-            for place in places
-            if not self._sampler.done(name, example.id, place)
-        ]
-        for one in sorted(taken, key=lambda one: one.place.role != "measured"):
-            self._sampler.keep(one)
-
-    # ------------------------------------------------------------------ sweep
-
-    def _points(self, residence: Residence, count: int, size: int) -> list[tuple[float, Block]]:
-        """Each value on each block, the values in turns as the methods are."""
-        if self._sweep is None:
-            return []
-        values = {str(value): value for value in self._sweep.values}
-        blocks = self._blocks(residence, count, 1, size)
-        return [(values[one], block) for block in blocks for one in order.williams(list(values), block.turn)]
-
-    def _point_places(self, value: float, block: Block) -> Iterator[tuple[str, int, Place]]:
-        point = self._sweep.point(value) if self._sweep else None
-        for position, name in enumerate(block.order):
-            for index in block.images:
-                yield name, index, Place(0, index, position, block.number, "sweep", point)
-
-    def _missing_point(self, value: float, block: Block, images: Images) -> bool:
-        places = self._point_places(value, block)
-        return any(not self._sampler.done(name, images.ids[index], place) for name, index, place in places)
-
-    def _measure_point(self, value: float, block: Block, residence: Residence, images: Images) -> None:
-        if self._sweep is None:
-            return
-        examples = {index: self._sweep.apply(images.examples[index], value) for index in block.images}
-        turn = ""
-        for name, index, place in self._point_places(value, block):
-            detector, loaded = residence.enter(name)
-            if name != turn and (loaded or name in self._primed):
-                self._sampler.detect(name, detector, examples[index])
-            turn = name
-            if (name, place.point or "") not in self._warm:
-                self._warm.add((name, place.point or ""))
-                for _ in range(_SWEEP_WARM_UP_CALLS):
-                    self._sampler.detect(name, detector, examples[index])
-            self._take(name, detector, examples[index], [replace(place, resident=residence.resident)])
-
-    # ------------------------------------------------------------------ conditions
-
-    @contextmanager
-    def _conditions(self) -> Iterator[None]:
-        """A block with a condition at its end; what exists by now is left out of garbage collections."""
-        gc.collect()
-        gc.freeze()
-        self._start = time.monotonic()
-        try:
-            yield
-            self._condition()
-        finally:
-            gc.unfreeze()
-
-    def _condition(self) -> None:
-        """Look at the machine and collect garbage, so that neither happens inside a timed block."""
-        self._between()
-        gc.collect()
-        cpu, cpu_reason = self._instruments.load.shares()
-        state, state_reason = self._instruments.sensors.state()
-        foreign, foreign_reason = self._instruments.sensors.foreign()
-        condition = Condition(
-            process=self._process,
-            sequence=self._sampler.sequence,
-            at_seconds=time.monotonic() - self._start,
-            sentinel_seconds=self._instruments.sentinel(self._instruments.clock),
-            cpu=cpu,
-            cpu_reason=cpu_reason,
-            cpu_mhz=self._instruments.load.cpu_mhz(),
-            device_state=state,
-            device_state_reason=state_reason,
-            foreign=foreign,
-            foreign_reason=foreign_reason,
+        # Once for all processes: else the rule itself would differ between them.
+        self._journal.manifest.setdefault("primed", {}).setdefault(
+            name, steady is not None and steady < _PRIMED_BELOW_SECONDS
         )
-        self._journal.folder.append_condition(condition)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+        self._journal.process(self._process)["warm_up"][name] = [
+            {
+                "bucket": one.bucket,
+                "image": images.ids[one.index],
+                "seconds": list(one.seconds),
+                "steady": one.steady,
+            }
+            for one in warmed
+        ]
+        return not ran_out

@@ -47,7 +47,7 @@ class Plan(BaseModel):
     """Of fc6 and fc7. None: the backbone's own, 1,024 where it has none."""
     repeats: int = Field(1, ge=1)
     processes: int = Field(1, ge=1, le=1000)
-    """Fresh processes in which all is measured; with 1, it is this one."""
+    """Fresh processes in which all is measured, one after the other."""
     block: int | None = Field(None, ge=1)
     """Images of a block, within which a method runs on all before the next takes its turn. None: `harness.order`
     chooses."""
@@ -79,6 +79,13 @@ class Plan(BaseModel):
             sweep = Sweep.of(value)
             if sweep.quantity == "proposals" and most is not None and max(sweep.values) > most:
                 raise ValueError(f"there are {most} boxes an image at most; raise --max-proposals or sweep fewer")
+        return value
+
+    @field_validator("images", "train_images", "max_proposals", "repeats", "processes", "block", "seed", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"expected a number, got {str(value).lower()}")
         return value
 
     @field_validator("iterations", mode="before")

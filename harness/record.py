@@ -48,10 +48,13 @@ class Sample:
     role: Role = "measured"
     point: str | None = None
     """Of a sweep: what was changed, such as ``proposals=300``; else None."""
-    block: int = 0
-    """Number of the block of images; the methods of a run take turns block by block."""
+    block: int | None = None
+    """Number of the block of images; the methods of a run take turns block by block. None in runs of schema 1, whose
+    methods took turns image by image."""
     sequence: int = 0
     """How many calls this process had measured before."""
+    attempt: int = 0
+    """Which start of this process it was: one that is interrupted is begun again, and is another one to the machine."""
     boxes: int | None = None
     """Proposals that were given."""
     warm: bool = True
@@ -73,8 +76,13 @@ class Sample:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What is measured at most once in a run."""
-        return self.process, self.repeat, self.method, self.image, self.role, self.point
+        """What tells it from all other samples of a run."""
+        return self.key_of(self.process, self.repeat, self.method, self.image, self.role, self.point)
+
+    @staticmethod
+    def key_of(process: int, repeat: int, method: str, image: str, role: Role, point: str | None) -> tuple[Any, ...]:
+        """The key of a sample that may not be there yet."""
+        return process, repeat, method, image, role, point
 
     def as_line(self) -> str:
         """One line of JSON, without its end."""
@@ -98,9 +106,11 @@ class Condition:
     sequence: int
     """How many calls this process had measured before."""
     at_seconds: float
-    """Since the first condition of its process."""
+    """Since its attempt began to measure."""
     sentinel_seconds: tuple[float, ...]
     """Times of a fixed piece of work, the same all through the run."""
+    attempt: int = 0
+    """As of a sample."""
     cpu: dict[str, float] | None = None
     """Shares 0..1 of all cores' time since the condition before: ``own``, ``others`` (other processes), ``steal`` (what
     the host of a virtual machine took). None for the first of a process."""
@@ -110,7 +120,7 @@ class Condition:
     """As of a sample."""
     device_state_reason: str | None = None
     foreign: list[dict[str, Any]] | None = None
-    """Other processes on the device: ``pid`` and ``memory_bytes`` (None where unknown)."""
+    """Other processes on the device: ``pid``, ``memory_bytes`` (None: unknown), ``graphics`` of those that draw."""
     foreign_reason: str | None = None
     """Why nobody knows."""
 

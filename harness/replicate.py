@@ -47,13 +47,17 @@ def replicate(journal: Journal, process: int) -> None:
     about.update(status="running", reason=None)
     journal.save()
     command = [sys.executable, "-m", "harness.replicate", str(journal.folder.path), str(process), str(os.getpid())]
+    code = _INTERRUPTED
     try:
         with journal.reporter.paused():
             code = exit_code_of(command)
     finally:
         journal.reload()  # also where this process is interrupted while it waits
-    about = journal.process(process)
-    if code in (_INTERRUPTED, -signal.SIGINT):
+        about = journal.process(process)
+        if code in (_INTERRUPTED, -signal.SIGINT):
+            about.update(status="interrupted", reason="interrupted; --resume measures what is missing")
+            journal.save()
+    if about["status"] == "interrupted":
         raise KeyboardInterrupt
     if code == 0:
         about.update(status="ok", reason=None)
@@ -89,7 +93,7 @@ def measure(folder: RunFolder, process: int, reporter: Reporter, between: Callab
 
     with arithmetic(prepared.plan.precision):
         images = Images.of(prepared.test, boxes, folder.read_truth())
-        residence = Residence({name: load(name) for name in ready}, load)
+        residence = Residence.loaded(ready, load)
         TimedPass(prepared, journal, instruments, process=process, between=between).run(residence, images)
 
 

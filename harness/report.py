@@ -25,6 +25,7 @@ from harness.tables import (
     stages,
 )
 from harness.terminal import terminal
+from harness.wording import counted
 
 __all__ = ["excerpt", "markdown", "page", "terminal"]
 
@@ -219,6 +220,6 @@ def _notices(summary: Summary) -> list[str]:
     lines = []
     for (method, text), images in _said(summary).items():
         named = ", ".join(map(escaped, images[:_IMAGES_NAMED])) + (", …" if len(images) > _IMAGES_NAMED else "")
-        count = f"{len(images)} image{'s' if len(images) > 1 else ''}: {named}" if images else "while fitting"
+        count = f"{counted(len(images), 'image')}: {named}" if images else "while fitting"
         lines.append(f"- **{escaped(method)}**: {escaped(text)} ({count})")
     return ["## Notices", "\n".join(lines)] if lines else []

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.accuracy import AccuracyError, ClassMatches, Metric, average_precision
-from harness.statistics import CONFIDENCE, Estimate
+from harness.accuracy import METRICS, AccuracyError, ClassMatches, Metric, average_precision
+from harness.statistics import Estimate, t_quantile
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -30,8 +30,6 @@ __all__ = ["Resampled", "map_intervals"]
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
-
-_METRICS: tuple[Metric, ...] = get_args(Metric)
 
 _DRAWS_AT_ONCE = 64
 """Keeps the (T, S) arrays of a class inside a processor's cache. The draws themselves do not depend on it."""
@@ -79,7 +77,7 @@ class _Class:
     def average_precisions(self, counts: Counts, positives: Counts) -> dict[Metric, Floats]:
         """AP of each draw, (S,), from the counts of images (I, S) and of positives (S,); 0 where there are none."""
         if not len(self.true):
-            return {metric: np.zeros(counts.shape[1]) for metric in _METRICS}
+            return {metric: np.zeros(counts.shape[1]) for metric in METRICS}
         drawn = counts[self.true]
         true = np.cumsum(drawn, axis=0, dtype=np.int32)
         false = np.cumsum(self.false @ counts, axis=0, dtype=np.int32)
@@ -112,7 +110,7 @@ def _mean_over_classes(
     classes: Sequence[_Class], positives: Sequence[npt.NDArray[np.int64]], counts: Counts
 ) -> dict[Metric, Floats]:
     """Mean AP of each draw over the classes that have positives in it, (S,); not a number where none has."""
-    sums = {metric: np.zeros(counts.shape[1]) for metric in _METRICS}
+    sums = {metric: np.zeros(counts.shape[1]) for metric in METRICS}
     with_positives = np.zeros(counts.shape[1], np.int64)
     for one, images in zip(classes, positives, strict=True):
         n_positives = counts[images].sum(axis=0, dtype=np.int32)
@@ -130,7 +128,7 @@ def _resample(
     generator = np.random.default_rng(seed)
     classes = {name: [_Class.of(one, n_images) for one in found] for name, found in matches.items()}
     positives = {name: [one.positives for one in found] for name, found in matches.items()}
-    parts: dict[str, dict[Metric, list[Floats]]] = {name: {metric: [] for metric in _METRICS} for name in matches}
+    parts: dict[str, dict[Metric, list[Floats]]] = {name: {metric: [] for metric in METRICS} for name in matches}
     for begin in range(0, draws, _DRAWS_AT_ONCE):
         counts = _draw(n_images, min(_DRAWS_AT_ONCE, draws - begin), generator)
         for name in matches:
@@ -154,8 +152,7 @@ def _tail(n: int) -> float:
     """
     from scipy import special
 
-    quantile = float(special.stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
-    return float(special.ndtr(-quantile * (n / (n - 1)) ** 0.5))
+    return float(special.ndtr(-t_quantile(n - 1) * (n / (n - 1)) ** 0.5))
 
 
 def _estimate(value: float | None, drawn: Floats, with_objects: int) -> Estimate:
@@ -208,15 +205,15 @@ def map_intervals(
     _check(matches, n_images, baseline, draws)
     drawn = _resample(matches, n_images, seed, draws)
     with_objects = len(np.unique(np.concatenate([one.positives for one in matches[baseline]] or [np.arange(0)])))
-    value = {name: {metric: _map(found, metric) for metric in _METRICS} for name, found in matches.items()}
+    value = {name: {metric: _map(found, metric) for metric in METRICS} for name, found in matches.items()}
     result = Resampled({}, {})
     for name in matches:
         result.map[name] = {
-            metric: _estimate(value[name][metric], drawn[name][metric], with_objects) for metric in _METRICS
+            metric: _estimate(value[name][metric], drawn[name][metric], with_objects) for metric in METRICS
         }
         if name != baseline:
             result.difference[name] = {}
-            for metric in _METRICS:
+            for metric in METRICS:
                 own, other = value[name][metric], value[baseline][metric]
                 result.difference[name][metric] = _estimate(
                     None if own is None or other is None else own - other,

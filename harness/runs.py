@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 from urllib.parse import quote
 
 from harness.record import SCHEMA_VERSION, Condition, Sample
@@ -31,6 +33,8 @@ from harness.storage import UNFINISHED, StorageError, append_line, read_json, re
 __all__ = ["RunError", "RunFolder"]
 
 Row = TypeVar("Row")
+
+_LOCK = f"{UNFINISHED}lock"
 
 
 class RunError(StorageError):
@@ -68,6 +72,9 @@ class RunFolder:
                 raise RunError(f"{self.path} is not empty and holds no run; choose another --out")
             if not overwrite:
                 raise RunError(f"{self.path} holds a run; go on with --resume, replace it with --overwrite")
+        if (self.path / _LOCK).exists():
+            with (self.path / _LOCK).open("a") as file:
+                _lock(file, self.path)
         above = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         try:
             # Permission bits say too little: root has none to respect, and a disk may be mounted read-only.
@@ -80,6 +87,22 @@ class RunFolder:
         if not self.path.is_dir():
             return []
         return [entry for entry in self.path.iterdir() if not entry.name.startswith(UNFINISHED)]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from writing here inside the block; the lock ends with its process, however that ends.
+
+        Raises:
+            RunError: another process is writing here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = self.path / _LOCK
+        with lock.open("a") as file:
+            _lock(file, self.path)
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
 
     def start(self, manifest: dict[str, Any]) -> None:
         """Begin a run in an empty or replaced folder.
@@ -127,12 +150,16 @@ class RunFolder:
         append_line(self.path / "samples.jsonl", sample.as_line())
 
     def read_samples(self) -> list[Sample]:
-        """All samples, in the order in which they were measured.
+        """All samples, in the order in which they were measured; of one that was measured again, the later.
 
         Raises:
             RunError: a line that is not the last is torn, or a line is no sample.
         """
-        return self._rows("samples.jsonl", Sample.from_values, "a sample")
+        latest: dict[Any, Sample] = {}
+        for sample in self._rows("samples.jsonl", Sample.from_values, "a sample"):
+            latest.pop(sample.key, None)  # so that it stands where it was measured last
+            latest[sample.key] = sample
+        return list(latest.values())
 
     def append_condition(self, condition: Condition) -> None:
         """Keep a condition; it is on the disk when this returns."""
@@ -268,6 +295,18 @@ class RunFolder:
         """
         summary: dict[str, Any] = read_json(self.path / "summary.json")
         return summary
+
+
+def _lock(file: TextIO, run: Path) -> None:
+    """Lock an open file until it is closed. Windows has no such lock, and two processes are not kept apart there."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise RunError(f"{run} is being written by another process; wait for it, or choose another --out") from None
 
 
 def _file_name(method: str) -> str:

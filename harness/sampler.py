@@ -8,7 +8,7 @@ from typing import Any
 from detectors.contract import Detections, Detector, Example
 from harness.agreement import disagreement
 from harness.instruments import Instruments
-from harness.journal import Journal
+from harness.journal import Failure, Journal
 from harness.output import check_output, digest_of, rows_of
 from harness.record import Role, Sample
 from harness.timing import Timing, measure
@@ -38,9 +38,14 @@ class Taken:
     example: Example
     place: Place
     sequence: int
-    timing: Timing[Detections] | Exception
+    timing: Timing[Detections] | Failure
     device_state: dict[str, Any] | None
     device_state_reason: str | None
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether the call failed for that."""
+        return isinstance(self.timing, Failure) and self.timing.status == "oom"
 
 
 class Sampler:
@@ -53,25 +58,27 @@ class Sampler:
         self._journal, self._folder, self._instruments = journal, journal.folder, instruments
         self._process, self._n_classes, self._at_most = process, n_classes, at_most
         samples = self._folder.read_samples()
-        self._done = {sample.key for sample in samples}
+        self._done = {sample.key for sample in samples if sample.status == "ok"}
         self._first = {
             (one.method, one.image): one.digest for one in samples if _is_first(one.process, one.repeat, one.role)
         }
-        self.sequence = sum(one.process == process for one in samples)
+        self.sequence = 1 + max((one.sequence for one in samples if one.process == process), default=-1)
         """Calls that this process has measured."""
+        self.attempt = 0
+        """Which start of the process this is."""
 
-    def done(self, method: str, image: str, place: Place) -> bool:
-        """Whether this is measured already."""
-        return (self._process, place.repeat, method, image, place.role, place.point) in self._done
+    def done(self, key: tuple[object, ...]) -> bool:
+        """Whether a sample of this key is measured already, and did not fail."""
+        return key in self._done
 
     def detect(
         self, name: str, detector: Detector, example: Example, *, marked: bool = True
-    ) -> Timing[Detections] | Exception:
-        """Time a call and check what it returns; what it raises is returned."""
+    ) -> Timing[Detections] | Failure:
+        """Time a call and check what it returns."""
         # Copies, so that no detector can change what the next one is given.
         image, boxes = example.image.clone(), example.proposals.clone()
         notices: list[str] = []
-        found: Timing[Detections] | Exception
+        found: Timing[Detections] | Failure
         try:
             found = measure(
                 lambda: detector.detect(image, boxes), self._instruments.clock, notices.append, marked=marked
@@ -79,7 +86,7 @@ class Sampler:
             check_output(found.result, example, n_classes=self._n_classes, at_most=self._at_most)
             self._journal.chunk(name, getattr(detector, "chunk", None))
         except Exception as error:  # noqa: BLE001  (one image of many may fail in any way; the rest must be measured)
-            found = error
+            found = Failure.of(error)
         # Afterwards, since nothing is written inside a timed block.
         for text in notices:
             self._journal.notice(name, example.id, text)
@@ -91,21 +98,31 @@ class Sampler:
         self.sequence += 1
         return Taken(method, example, place, self.sequence - 1, timing, *self._instruments.sensors.state())
 
+    def miss(self, method: str, example: Example, place: Place, failure: Failure) -> Taken:
+        """A call that could not even be made."""
+        self.sequence += 1
+        return Taken(method, example, place, self.sequence - 1, failure, *self._instruments.sensors.state())
+
     def keep(self, taken: Taken) -> None:
         """Put it on disk, its detections first: a sample on disk promises that they are there, too."""
-        place, method, image = taken.place, taken.method, taken.example.id
-        where: dict[str, Any] = {"process": self._process, "repeat": place.repeat, "method": method, "image": image}
-        where |= {"index": place.index, "position": place.position, "role": place.role, "point": place.point}
-        where |= {"block": place.block, "sequence": taken.sequence, "boxes": len(taken.example.proposals)}
-        where |= {"warm": place.warm, "resident": place.resident}
-        where |= {"device_state": taken.device_state, "device_state_reason": taken.device_state_reason}
-        if isinstance(taken.timing, Exception):
-            status, reason = self._journal.failure(method, taken.timing)
-            sample = Sample(**where, status=status, reason=reason)
+        about = {
+            "sequence": taken.sequence,
+            "attempt": self.attempt,
+            "boxes": len(taken.example.proposals),
+            "device_state": taken.device_state,
+            "device_state_reason": taken.device_state_reason,
+        }
+        if isinstance(taken.timing, Failure):
+            self._journal.failure(taken.method, taken.timing)
+            about |= {"status": taken.timing.status, "reason": taken.timing.reason}
         else:
-            sample = Sample(**where, status="ok", **self._measured(taken, taken.timing))
-        self._folder.append_sample(sample)
-        self._done.add(sample.key)
+            about |= self._measured(taken, taken.timing)
+        self._folder.append_sample(self._sample(taken.method, taken.example.id, taken.place, **about))
+
+    def _sample(self, method: str, image: str, place: Place, **about: Any) -> Sample:
+        where: dict[str, Any] = {"process": self._process, "method": method, "image": image, "status": "ok"}
+        where |= {name: getattr(place, name) for name in Place.__slots__}
+        return Sample(**where | about)
 
     def _measured(self, taken: Taken, timing: Timing[Detections]) -> dict[str, Any]:
         place, found = taken.place, timing.result

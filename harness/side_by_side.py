@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
+from harness.claims import RATIOS
 from harness.likeness import Difference, alike, differences, unrecorded
 from harness.record import SCHEMA_VERSION
 from harness.rendering import caption
-from harness.rendering.columns import RATIOS, Model, markdown, terminal
+from harness.rendering.columns import Model, markdown
+from harness.rendering.screen import terminal
 from harness.runs import RunError, RunFolder
 from harness.statistics import PROCESSES_FOR_INTERVAL, over_processes
+from harness.summary import sample_lines, summarise
 from harness.tables import methods
 
 __all__ = ["compare_runs", "markdown", "terminal"]
@@ -33,7 +36,7 @@ def compare_runs(folders: Sequence[RunFolder]) -> dict[str, Any]:
     """
     _check_distinct(folders)
     manifests = [folder.read_manifest() for folder in folders]
-    summaries = [_summary(folder) for folder in folders]
+    summaries = [_summary(*each) for each in zip(folders, manifests, strict=True)]
     labels = [_label(index) for index in range(len(folders))]
     found = differences(manifests)
     obstacle = _obstacle(found, manifests)
@@ -67,11 +70,12 @@ def _check_distinct(folders: Sequence[RunFolder]) -> None:
                 raise RunError(f"{seen[sign].path} and {folder.path} hold the same measurements; name each run once")
 
 
-def _summary(folder: RunFolder) -> dict[str, Any]:
-    if (folder.path / "summary.json").exists():
-        return folder.read_summary()
-    from harness.summary import summarise
-
+def _summary(folder: RunFolder, manifest: Model) -> dict[str, Any]:
+    """The summary that stands in the folder, or a new one where it is not of a complete run and all its samples."""
+    if manifest.get("status") == "complete" and (folder.path / "summary.json").exists():
+        summary = folder.read_summary()
+        if summary.get("samples") == sample_lines(folder):
+            return summary
     return summarise(folder)
 
 

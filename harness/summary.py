@@ -15,7 +15,7 @@ from harness import trust
 from harness.quantities.costs import lines, sweep
 from harness.quantities.first_touch import first_touch
 from harness.quantities.latency import percentiles, seconds
-from harness.quantities.observations import Observations, observe
+from harness.quantities.observations import Observed, observe
 from harness.quantities.operations import mean_operations, why_uncounted
 from harness.quantities.overhead import overhead
 from harness.quantities.proofs import images_that_differ
@@ -23,8 +23,9 @@ from harness.quantities.scores import no_score, score
 from harness.quantities.speedups import speedups
 from harness.record import SCHEMA_VERSION, Role, Sample
 from harness.runs import RunFolder
+from harness.storage import read_lines
 
-__all__ = ["summarise"]
+__all__ = ["sample_lines", "summarise"]
 
 _UNTRAINED = "untrained: no weight was learnt, so its detections mean nothing"
 _RANDOM = "the weights of the backbone are random, so its detections say nothing of the method"
@@ -41,9 +42,11 @@ class _Run:
     manifest: dict[str, Any]
     truth: dict[str, Any]
     samples: list[Sample]
+    images: list[str]
+    """All of the split."""
     by_role: Mapping[Role, Mapping[str, list[Sample]]]
     """The same by role and method."""
-    observed: Mapping[str, Observations]
+    observed: Observed
     processes: list[dict[str, Any]]
     """Of the manifest; none in a run of schema 1."""
     status: Mapping[str, tuple[str, str | None]]
@@ -61,13 +64,12 @@ class _Run:
     def succeeded(self) -> list[str]:
         return [name for name in self.names if self.status[name][0] == "ok"]
 
-    @property
-    def in_blocks(self) -> bool:
-        """Whether samples say in which block of images they were taken."""
-        return bool(self.processes)
-
     def of(self, method: str, role: Role = "measured") -> list[Sample]:
         return self.by_role[role].get(method, [])
+
+    def counted(self, method: str) -> Sequence[Sample]:
+        """The measured samples of a method that succeeded which make the figures."""
+        return self.observed.by_method[method].samples
 
 
 def _read(folder: RunFolder) -> _Run:
@@ -78,29 +80,28 @@ def _read(folder: RunFolder) -> _Run:
     samples = folder.read_samples()
     for sample in samples:
         by_role[sample.role][sample.method].append(sample)
-    processes = manifest.get("processes") or []
-    measured = [sample for of in by_role["measured"].values() for sample in of]
-    observed = observe(measured, in_blocks=bool(processes))
-    status = {}
-    for name in manifest["plan"]["methods"]:
-        about, n_images = manifest["methods"].get(name, {}), len(truth["images"])
-        n_measured = len(observed[name].images) if name in observed else 0
-        status[name] = _status(about, by_role["measured"][name], n_measured, n_images)
+    images = [image["id"] for image in truth["images"]]
+    failed = {name: _failure(manifest, name, by_role["measured"][name]) for name in manifest["plan"]["methods"]}
+    observed = observe({name: by_role["measured"][name] for name, why in failed.items() if why is None}, images)
+    status: dict[str, tuple[str, str | None]] = {
+        name: why or (("skipped", observed.lacking[name]) if name in observed.lacking else ("ok", None))
+        for name, why in failed.items()
+    }
     rows = {name: folder.read_detections(name) for name, (found, _) in status.items() if found == "ok"}
-    return _Run(folder, manifest, truth, samples, by_role, observed, processes, status, rows)
+    processes = manifest.get("processes") or []
+    return _Run(folder, manifest, truth, samples, images, by_role, observed, processes, status, rows)
 
 
-def _status(about: Mapping[str, Any], samples: Sequence[Sample], measured: int, images: int) -> tuple[str, str | None]:
-    """``ok``, or what went wrong with a method and why."""
-    failed = [sample for sample in samples if sample.status != "ok"]
+def _failure(manifest: Mapping[str, Any], method: str, samples: Sequence[Sample]) -> tuple[str, str | None] | None:
+    """What went wrong with a method and why; None where nothing did."""
+    about = manifest["methods"].get(method, {})
     if about.get("status", "ok") != "ok":
         return about["status"], about["reason"]
+    failed = [sample for sample in samples if sample.status != "ok"]
     if failed:
         first = f"the first, on {failed[0].image}: {failed[0].reason}"
         return failed[0].status, f"{len(failed)} of {len(samples)} samples failed; {first}"
-    if measured < images:
-        return "skipped", f"{measured} of {images} images were measured"
-    return "ok", None
+    return None
 
 
 def _scores(run: _Run) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -130,11 +131,11 @@ def _method(run: _Run, method: str, scores: Mapping[str, Any], flops: Mapping[st
         "paper": about.get("paper"),
         "trained": trained,
         **scores[method],
-        "seconds": seconds(run.observed[method], run.manifest["dataset"]["proposal_seconds_by_image"]),
+        "seconds": seconds(run.observed.by_method[method], run.manifest["dataset"]["proposal_seconds_by_image"]),
         "flops": mean_operations(flops),
         "flops_reason": why_uncounted(flops),
         **_fit(run.folder, about, method),
-        "images": len(run.observed[method].images),
+        "images": len(run.images),
         "model_bytes": about.get("model_bytes"),
         "model_bytes_reason": None if trained else _UNTRAINED,
         "iterations": about.get("iterations"),
@@ -154,20 +155,38 @@ def _fit(folder: RunFolder, about: Mapping[str, Any], method: str) -> dict[str, 
 
 def _stopwatch(run: _Run) -> dict[str, Any]:
     """What the samples say beyond means and ratios, by method that succeeded."""
-    names, in_blocks = run.succeeded, run.in_blocks
-    megapixels = {image["id"]: image["width"] * image["height"] / 1e6 for image in run.truth["images"]}
+    names = run.succeeded
+    swept = sweep({name: run.of(name, "sweep") for name in names}, run.images)
+    megapixels = {image["id"]: _megapixels(image) for image in run.truth["images"]}
     return {
-        "percentiles": {name: percentiles(run.observed[name]) for name in names},
-        "overhead": {name: overhead(run.of(name), run.of(name, "unmarked"), run.processes) for name in names},
-        "warm_up": {name: first_touch(name, run.of(name), run.processes) for name in names},
-        "lines": {name: lines(run.of(name), run.of(name, "sweep"), megapixels, in_blocks=in_blocks) for name in names},
-        "sweep": sweep({name: run.of(name, "sweep") for name in names}, in_blocks=in_blocks),
+        "percentiles": {name: percentiles(run.observed.by_method[name]) for name in names},
+        "overhead": {name: overhead(run.counted(name), run.of(name, "unmarked"), run.processes) for name in names},
+        "warm_up": {name: first_touch(name, run.counted(name), run.processes) for name in names},
+        "lines": {name: lines(run.counted(name), run.of(name, "sweep"), megapixels, swept["points"]) for name in names},
+        "sweep": swept,
     }
 
 
+def _megapixels(image: Mapping[str, Any]) -> float | None:
+    height, width = image.get("height"), image.get("width")
+    return height * width / 1e6 if height and width else None
+
+
 def _processes(run: _Run) -> list[dict[str, Any]]:
-    """What each process says of itself, its warm-up aside."""
-    return [{key: value for key, value in each.items() if key != "warm_up"} for each in run.processes]
+    """What each process says of itself, its warm-up aside, and in how many attempts it was measured."""
+    found = []
+    for each in run.processes:
+        about = {key: value for key, value in each.items() if key not in ("warm_up", "earlier")}
+        found.append({**about, "attempts": 1 + len(each.get("earlier") or ())})
+    return found
+
+
+def _passes(run: _Run) -> dict[str, Any]:
+    """Which processes and repeats make the figures, and which were begun and do not."""
+    return {
+        name: [{"process": process, "repeat": repeat} for process, repeat in of]
+        for name, of in (("complete", run.observed.passes), ("left_out", run.observed.left_out))
+    }
 
 
 def _came_to(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,6 +195,11 @@ def _came_to(manifest: Mapping[str, Any]) -> dict[str, Any]:
     if manifest["plan"]["iterations"] is None:
         plan["iterations"] = 0 if manifest["plan"]["weights"] == "random" else "quick"
     return plan
+
+
+def sample_lines(folder: RunFolder) -> int:
+    """How many samples a run has on disk, those that were measured again counted each time."""
+    return sum(1 for _ in read_lines(folder.path / "samples.jsonl"))
 
 
 def summarise(folder: RunFolder) -> dict[str, Any]:
@@ -188,7 +212,7 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     manifest, flops = run.manifest, folder.read_flops()
     scores, differences = _scores(run)
     methods = {name: _method(run, name, scores, flops.get(name)) for name in run.names}
-    ratios = speedups(methods, run.observed, run.names[0])
+    ratios = speedups(methods, run.observed.by_method, run.names[0])
     proofs = {name: images_that_differ(run.rows[name], run.of(name)) for name in run.succeeded}
     findings = trust.examine(run.samples, folder.read_conditions(), manifest, ratios, proofs)
     # The manifest keeps the plan as it was asked for, which is what --resume compares; here stands what it came to.
@@ -212,6 +236,8 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "map_difference": differences,
         **_stopwatch(run),
         "processes": _processes(run),
+        "passes": _passes(run),
+        "samples": sample_lines(folder),
         "proofs": proofs,
         "claims": None,
         "claims_reason": "published figures stand beside the measured ones; verdicts are not computed yet",

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.claims import DETECTING
+from harness.accuracy import METRICS
+from harness.claims import DETECTING, RATIOS
+from harness.estimate import Estimate
 
 __all__ = [
     "Estimate",
@@ -33,51 +35,6 @@ Summary = Mapping[str, Any]
 """What `summary.json` holds."""
 
 _TIMES = (*DETECTING, "unattributed", "total", "features", "full_system")
-_SIGNIFICANT_DIGITS = 3
-"""Shown where no interval says how exactly a number is known."""
-_MOST_SIGNIFICANT_DIGITS = 4
-"""Shown however narrow the interval is: that of few images may shrink to the rounding of a float."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with the interval that is known for it, or the reason why there is none."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
-    """Why `value` is None; None where there is a value."""
-    fixed_decimals: int | None = None
-    """Digits after the point of a count or of a published number, which is shown as it was printed; else None."""
-    missing: str = "–"
-    """What stands where there is no value."""
-
-    def shifted(self, power: int) -> Estimate:
-        """The same number in a unit ``10 ** power`` times smaller: 3 turns seconds to ms, 2 fractions to percent."""
-
-        def times(number: float | None) -> float | None:
-            return None if number is None else number * 10.0**power
-
-        fixed = None if self.fixed_decimals is None else self.fixed_decimals - power
-        return Estimate(times(self.value), times(self.low), times(self.high), self.reason, fixed, self.missing)
-
-    @property
-    def decimals(self) -> int:
-        """Digits after the point that are worth showing; negative where even tens or hundreds are noise.
-
-        One digit beyond the leading digit of the interval's half width, but four significant digits at most; three
-        without an interval.
-        """
-        if self.fixed_decimals is not None:
-            return self.fixed_decimals
-        half_width = None if self.low is None or self.high is None else (self.high - self.low) / 2
-        if half_width:
-            supported = 1 - _leading(half_width)
-            return min(supported, _MOST_SIGNIFICANT_DIGITS - 1 - _leading(self.value)) if self.value else supported
-        if not self.value:
-            return 0
-        return _SIGNIFICANT_DIGITS - 1 - _leading(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +112,7 @@ def rated(summary: Summary) -> list[MethodRow]:
 
 
 def mean_ap(result: Mapping[str, Any], metric: str) -> Estimate:
-    """mAP of a method, fraction; `metric` is ``voc07`` or ``voc10``."""
+    """mAP of a method, fraction; `metric` is one of `METRICS`."""
     found = estimate(result.get("map") or {}, metric, why_not(result, "no mAP was computed"))
     return replace(found, missing="untrained") if result.get("trained") is False else found
 
@@ -188,14 +145,13 @@ def ratios(summary: Summary) -> list[Row]:
     First the ratios of means, then, where they were computed, the geometric means of the images' ratios.
     """
     speedup = summary.get("speedup") or {}
-    parts = ("conv", "features", "total")
-    rows = [Row(part, _beside_baseline(summary, speedup, part, "ratio")) for part in parts]
+    rows = [Row(part, _beside_baseline(summary, speedup, part, "ratio")) for part in RATIOS]
     geometric = {
-        method: {part: (of.get(part) or {}).get("geometric_mean") for part in parts} for method, of in speedup.items()
+        method: {part: (of.get(part) or {}).get("geometric_mean") for part in RATIOS} for method, of in speedup.items()
     }
     if any(node for of in geometric.values() for node in of.values()):
-        means = (_beside_baseline(summary, geometric, part, "ratio") for part in parts)
-        rows += [Row(f"{part}, geometric mean", cells) for part, cells in zip(parts, means, strict=True)]
+        means = (_beside_baseline(summary, geometric, part, "ratio") for part in RATIOS)
+        rows += [Row(f"{part}, geometric mean", cells) for part, cells in zip(RATIOS, means, strict=True)]
     return rows
 
 
@@ -204,7 +160,7 @@ def differences(summary: Summary) -> list[Row]:
     found = summary.get("map_difference") or {}
     if not found:
         return []
-    return [Row(metric, _beside_baseline(summary, found, metric, "difference")) for metric in ("voc07", "voc10")]
+    return [Row(metric, _beside_baseline(summary, found, metric, "difference")) for metric in METRICS]
 
 
 def _beside_baseline(summary: Summary, nodes: Mapping[str, Any], key: str, kind: str) -> tuple[Estimate, ...]:
@@ -214,11 +170,6 @@ def _beside_baseline(summary: Summary, nodes: Mapping[str, Any], key: str, kind:
         fallback = "this is the baseline" if method == baseline else f"no {kind} to {baseline} was computed"
         cells.append(estimate(nodes.get(method) or {}, key, why_not(result, fallback)))
     return tuple(cells)
-
-
-def _leading(number: float) -> int:
-    """The power of ten of the leading digit, after rounding: the float just below 0.1 counts as 0.1."""
-    return int(f"{number:.3e}".partition("e")[2])
 
 
 def _seconds(result: Mapping[str, Any], name: str) -> Estimate:

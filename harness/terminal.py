@@ -10,6 +10,7 @@ from harness.rendering import caption
 from harness.rendering.cells import headline_cells, plus_minus, status
 from harness.rendering.published import published_beside
 from harness.tables import MethodRow, Summary, headline
+from harness.wording import one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,11 +35,11 @@ def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
         _table(_COLUMNS, [[row.method, *_numbers(row)] for row in own]),
     ]
     if any(row.speedup_total.low is not None for row in own):
-        parts.append(Text(f"±: half of the 95 % interval {caption.intervals(summary)}.", "dim"))
+        parts.append(Text(f"±: the longer arm of the 95 % interval {caption.intervals(summary)}.", "dim"))
         parts.append(Text("Total excludes proposals.", "dim"))
     reasons = [row.map.reason for row in own if row.status == "ok" and row.map.value is None and row.map.reason]
-    parts += [Text(f"mAP: {_one_line(reason)}.", "dim") for reason in dict.fromkeys(reasons)]
-    parts += [Text(f"{row.method}: {_one_line(status(row))}", "red") for row in own if row.status != "ok"]
+    parts += [Text(f"mAP: {one_line(reason)}.", "dim") for reason in dict.fromkeys(reasons)]
+    parts += [Text(f"{row.method}: {one_line(status(row))}", "red") for row in own if row.status != "ok"]
     papers = [[row.method, *_numbers(row), _source(row)] for row in published_beside(claims, summary)]
     if papers:
         parts += [Text("\nWhat the papers print, on their data and GPUs", "bold")]
@@ -55,15 +56,11 @@ def _trust(summary: Summary) -> list[Text]:
     lines = [f"trust: {verdict}", *(f"- {doubt}" for doubt in doubts)]
     more = f" and {len(notes) - _NOTES_NAMED} more" if len(notes) > _NOTES_NAMED else ""
     lines += [f"noted, see the report: {', '.join(notes[:_NOTES_NAMED])}{more}"] if notes else []
-    return [Text(_one_line(line), "green" if verdict == "ok" else "yellow") for line in lines]
+    return [Text(one_line(line), "green" if verdict == "ok" else "yellow") for line in lines]
 
 
 def _device(summary: Summary) -> str:
     return caption.device(summary) + caption.precision(summary)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _numbers(row: MethodRow) -> list[str]:

@@ -13,7 +13,9 @@ What each number covers:
 
 Proposals are made beforehand and timed apart; image decoding and evaluation are outside. On a CUDA device a stage lies
 between two events that are recorded without waiting; the device is waited for once, at the end of the image. Inside the
-timed block garbage is not collected, and what is heard is noted on a tape that was made before.
+timed block garbage is not collected, and what is heard is noted on a tape that was made before. Costs of first calls
+are left to the warm-up (`harness.warmup`), those of taking turns to an untimed call at the start of each
+(`harness.turns`).
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from detectors.contract import Stage, listening, stage
-from harness.clocks import Clock, HostClock
+from harness.claims import FEATURES
+from harness.clocks import Clock
 from harness.tape import Tape
 
 __all__ = [
@@ -37,7 +40,7 @@ __all__ = [
     "measure",
 ]
 
-FEATURE_STAGES = (Stage.PREPARE, Stage.CONV, Stage.POOL, Stage.FC)
+FEATURE_STAGES = tuple(Stage(name) for name in FEATURES)
 
 _CALIBRATIONS = 51
 """Times that the cost of a mark is taken; some tenths of a second in all."""
@@ -141,7 +144,7 @@ def measure(
             result = call()
             returned = ended = clock.now()
             # The CPU is done when a call returns; a second reading would add the cost of reading.
-            if not isinstance(clock, HostClock):
+            if clock.asynchronous:
                 clock.settle()
                 ended = clock.now()
         _check_idle(clock)

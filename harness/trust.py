@@ -35,6 +35,7 @@ _RULES: dict[str, Callable[[Evidence], Finding]] = {
     "repeats": outputs.repeats,
     "proof": outputs.proof,
     "resident": extent.resident,
+    "parts": extent.parts,
     "failed": extent.failed,
 }
 

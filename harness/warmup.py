@@ -16,10 +16,10 @@ _SIDE_STEP_PX = 32
 """Sides are rounded up to what 5 poolings by 2 divide: inputs of one bucket make feature maps of about one size."""
 
 _MOST_CALLS = 8
-"""Of one bucket. A cost that is steady and scatters by 10 % takes more in one case of a thousand."""
+"""Of one bucket. A cost that is steady and scatters by 10 % takes more in less than one case of a thousand."""
 
 _FASTER = 0.05
-"""A call counts as faster than those before when it is so by more than this share."""
+"""Calls count as faster than those before when they are so by more than this share."""
 
 _CALLS_AT_LEAST = 8
 _CALLS_SHARE = 10
@@ -71,14 +71,19 @@ def warm_up(
     buckets: Mapping[str, Sequence[int]],
     *,
     most_calls: int,
-    free_seconds: float = 0.0,
+    free_seconds: float,
 ) -> list[BucketWarmUp]:
     """Call one method on the first image of each bucket until it is steady there.
 
-    Steady means that the newest call is not more than 5 % faster than the fastest before it. Until one
-    bucket is steady this is needed twice in a row, since what is compiled after the first calls is found there. A
-    bucket ends unsteady after eight calls, where a call fails, or where all calls are used up; those that are not
-    reached stay cold and are not in the result.
+    Until one bucket was steady, steady means four calls or more, the last two of which took on average no more than
+    5 % less than the two before: what is compiled after the first calls is found there. In later buckets it means two
+    calls or more, the newest of which is not more than 5 % faster than the fastest before it. A bucket ends unsteady
+    after eight calls, where a call fails, or where all calls are used up; those that are not reached stay cold and
+    are not in the result.
+
+    Not seen: a cost that falls after the last call, one that falls by 2.5 % a call or less (by 5 % in later buckets),
+    and one slow call among the last two. Noise hides more: where calls scatter by 3 %, a first bucket that gets 4 %
+    faster with each call passes in about half of the cases.
 
     Args:
         detect: runs the method on an image of the split and returns the seconds, or None where it failed.
@@ -92,9 +97,9 @@ def warm_up(
         free = spent_seconds < free_seconds and not failed
         if left < 1 and not free:
             break
-        in_a_row = 1 if any(one.steady for one in done) else 2
+        steady = _no_faster_call if any(one.steady for one in done) else _no_faster_pair
         most = _MOST_CALLS if free else min(left, _MOST_CALLS)
-        warmed, calls = _until_steady(detect, name, images[0], most, in_a_row=in_a_row)
+        warmed, calls = _until(steady, detect, name, images[0], most)
         spent_seconds += sum(warmed.seconds)
         failed = failed or len(warmed.seconds) < calls
         left -= 0 if free and not failed else calls
@@ -111,19 +116,33 @@ def steady_seconds(seconds: Sequence[float]) -> float | None:
     return fmean(after) if after else None
 
 
-def _until_steady(
-    detect: Callable[[int], float | None], name: str, index: int, most_calls: int, *, in_a_row: int
+def _no_faster_pair(seconds: Sequence[float]) -> bool:
+    """Whether the last two calls took on average no more than 5 % less than the two before; four calls at least.
+
+    Pairs, since a cost that falls a little with each call is seen over two calls where it is not over one.
+    """
+    return len(seconds) >= 4 and fmean(seconds[-2:]) >= (1 - _FASTER) * fmean(seconds[-4:-2])
+
+
+def _no_faster_call(seconds: Sequence[float]) -> bool:
+    """Whether the newest call is not more than 5 % faster than the fastest before; two calls at least."""
+    return len(seconds) >= 2 and seconds[-1] >= (1 - _FASTER) * min(seconds[:-1])
+
+
+def _until(
+    steady: Callable[[Sequence[float]], bool],
+    detect: Callable[[int], float | None],
+    name: str,
+    index: int,
+    most_calls: int,
 ) -> tuple[BucketWarmUp, int]:
-    """One bucket, and the calls that it took: steady after so many calls in a row that were no faster."""
+    """One bucket, called on until its times are steady, and the calls that it took, a failed one included."""
     seconds: list[float] = []
-    no_faster = 0
     for calls in range(1, most_calls + 1):
         newest = detect(index)
         if newest is None:
             return BucketWarmUp(name, index, tuple(seconds), steady=False), calls
-        if seconds:
-            no_faster = 0 if newest < (1 - _FASTER) * min(seconds) else no_faster + 1
         seconds.append(newest)
-        if no_faster == in_a_row:
+        if steady(seconds):
             return BucketWarmUp(name, index, tuple(seconds), steady=True), calls
     return BucketWarmUp(name, index, tuple(seconds), steady=False), most_calls

@@ -1,4 +1,5 @@
-"""Imports run one way: cli -> compare -> ... -> record, harness -> detectors -> torch. No arrow turns back."""
+"""Imports run one way: cli -> compare -> ... -> record, findings -> quantities -> statistics, harness -> detectors ->
+torch. No arrow turns back."""
 
 from __future__ import annotations
 
@@ -13,9 +14,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DRAWERS = {"utils", "util", "common", "helpers", "misc"}
 ALLOWED_OF_DETECTORS = {"detectors", "detectors.contract", "detectors.plugins"}
-REPORTING = ("claims", "tables", "report", "figures", "reports", "summary", "coco", "runs", "record", "accuracy")
+REPORTING = (
+    *("claims", "tables", "report", "figures", "reports", "summary", "side_by_side", "likeness", "terminal", "trust"),
+    *("statistics", "accuracy", "coco", "runs", "record", "storage"),
+    *("findings", "quantities", "rendering", "surroundings"),
+)
+"""Within harness: modules, and folders with all that is in them, that load no torch until it is needed."""
 LAYERS = ("cli", "compare", "replicate", "measuring", "manifest", "preparation", "plan")
 """Within harness: each may import those that come after it, and none before it."""
+JUDGING = ("findings", "quantities", "statistics")
+"""Folders and a module within harness: each may import those that come after it, and none before it."""
 
 
 def modules(root: Path) -> Iterator[tuple[str, Path]]:
@@ -68,6 +76,24 @@ def forbidden(module: str, imported: str, known: set[str]) -> str | None:
             return "an arrow turns back"
         if own in LAYERS and LAYERS.index(other) <= LAYERS.index(own):
             return "an arrow turns back"
+    return forbidden_to_judges(folder(module), folder(imported))
+
+
+def folder(name: str) -> str:
+    """What stands first within harness: a folder or a module; nothing outside harness."""
+    return name.split(".")[1] if name.startswith("harness.") else ""
+
+
+def forbidden_to_judges(own: str, other: str) -> str | None:
+    """Why something in the first folder of harness must not import something in the second."""
+    if own in JUDGING and other in JUDGING and JUDGING.index(other) < JUDGING.index(own):
+        return "findings judge quantities, and quantities are made by statistics"
+    if own in JUDGING and other == "rendering":
+        return "what is found does not know how it is shown"
+    if own in (*JUDGING, "rendering") and other == "surroundings":
+        return "a run is judged by what it kept, and not by the machine that reports it"
+    if own == "surroundings" and other in (*JUDGING, "rendering"):
+        return "the machine is looked at without a run"
     return None
 
 
@@ -113,6 +139,14 @@ def test_both_packages_are_walked() -> None:
     names = {name for name, _ in modules(ROOT)}
     expected = {"harness.cli", "harness.datasets.voc", "detectors.rcnn", "detectors.parts.pooling", "harness"}
     assert expected <= names
+    reporting = set(reporting_modules())
+    assert {"harness.trust", "harness.quantities.scores", "harness.surroundings.checks.gpu"} <= reporting <= names
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, *JUDGING, *REPORTING, "rendering", "surroundings"])
+def test_rules_are_about_what_exists(layer: str) -> None:
+    """A rule for a module that was renamed holds nothing."""
+    assert any(inside(name, f"harness.{layer}") for name, _ in modules(ROOT))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +165,15 @@ def test_both_packages_are_walked() -> None:
         ("harness/compare.py", "import harness.cli", "an arrow turns back"),
         ("harness/runs.py", "from harness import compare", "an arrow turns back"),
         ("harness/record.py", "from harness.runs import RunFolder", "imports itself by way of others"),
+        ("harness/quantities/costs.py", "from harness.findings import trend", "findings judge quantities"),
+        ("harness/quantities/costs.py", "import harness.findings.trend", "findings judge quantities"),
+        ("harness/statistics.py", "from harness.quantities.speedups import geometric", "findings judge quantities"),
+        ("harness/statistics.py", "from harness import findings", "findings judge quantities"),
+        ("harness/findings/trend.py", "from harness.rendering import cells", "how it is shown"),
+        ("harness/quantities/costs.py", "def f():\n    from harness.rendering.cells import table", "how it is shown"),
+        ("harness/findings/trend.py", "from harness.surroundings.load import LoadMeter", "by what it kept"),
+        ("harness/surroundings/load.py", "from harness.statistics import Estimate", "without a run"),
+        ("harness/surroundings/load.py", "from harness.manifest import new_manifest", "an arrow turns back"),
     ],
 )
 def test_a_planted_arrow_is_found(tmp_path: Path, file: str, text: str, words: str) -> None:
@@ -149,6 +192,17 @@ def test_a_planted_arrow_is_found(tmp_path: Path, file: str, text: str, words: s
         "harness/plan.py": "",
         "harness/runs.py": "from harness.record import Sample",
         "harness/record.py": "",
+        "harness/findings/__init__.py": "",
+        "harness/findings/surroundings.py": "from harness import statistics\nfrom harness.quantities import costs",
+        "harness/findings/trend.py": "from harness.findings import surroundings",
+        "harness/quantities/__init__.py": "",
+        "harness/quantities/costs.py": "from harness.statistics import Estimate",
+        "harness/quantities/speedups.py": "",
+        "harness/statistics.py": "",
+        "harness/rendering/__init__.py": "",
+        "harness/rendering/cells.py": "from harness.quantities.costs import lines",
+        "harness/surroundings/__init__.py": "",
+        "harness/surroundings/load.py": "",
     }
     for each, content in planted.items():
         path = tmp_path / each
@@ -168,10 +222,14 @@ def loaded_with(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def reporting_modules() -> list[str]:
+    """All modules that `REPORTING` names or holds."""
+    return [name for name, _ in modules(ROOT) if folder(name) in REPORTING]
+
+
 def test_the_reporting_path_loads_no_torch() -> None:
-    """`harness report` runs on a machine without torch; nothing of it loads torch by a detour either."""
-    names = ", ".join(f"harness.{name}" for name in (*REPORTING, "statistics", "storage"))
-    loaded = loaded_with(f"import {names}")
+    """`harness report` runs on a machine without torch; nothing of it, nor of the doctor's, loads torch by a detour."""
+    loaded = loaded_with(f"import {', '.join(reporting_modules())}")
     assert "numpy" in loaded
     assert loaded.isdisjoint({"torch", "torchvision", "cv2", "sklearn"})
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from detectors.contract import notice
+from detectors.contract import is_out_of_memory, notice
 from detectors.parts.backbones import Backbone
 
 __all__ = ["PUBLISHED", "Chunks", "bytes_per_crop", "choose"]
@@ -87,7 +87,7 @@ class Chunks:
         try:
             work(part)
         except (RuntimeError, MemoryError) as error:
-            if self.size == 1 or not _is_out_of_memory(error):
+            if self.size == 1 or not is_out_of_memory(error):
                 raise
         else:
             return True
@@ -95,8 +95,3 @@ class Chunks:
         self.size = max(min(self.size, part.stop - part.start) // 2, 1)
         notice(f"R-CNN's chunk of crops halved to {self.size}: out of memory")
         return False
-
-
-def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    # The CPU allocator has no exception class of its own.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)

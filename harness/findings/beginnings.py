@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.findings.evidence import Evidence
+from harness.findings.again import Again, first_calls
+from harness.findings.evidence import Evidence, Start
 from harness.findings.finding import Finding, not_recorded, note, ok
-from harness.findings.wording import counted, percent, seconds_text
 from harness.record import Sample
+from harness.warmup import steady_seconds
+from harness.wording import counted, percent, seconds_text
 
 __all__ = ["first_touch", "warm_up"]
 
@@ -20,6 +22,8 @@ FIRST_TOUCH = 1.5
 """Times the steady call. On a machine with other work to do, calls of a kind differ by less."""
 FIRST_TOUCH_SHARE = 0.01
 """Of a method's mean: a cost of first calls beyond that is seen in its figures."""
+WARMED_FIRST_TOUCH_SHARE = 0.05
+"""The same, where it is seen in all images alike and hence known. Below it a reader can take it into account."""
 _SPREADS = 5
 """Robust standard deviations that an image must lie above what images with so many boxes take."""
 _FEWEST_REFERENCES = 5
@@ -43,21 +47,45 @@ def first_touch(evidence: Evidence) -> Finding:
     inside = [found for method in evidence.methods if (found := _in_figures(evidence, method)) is not None]
     if inside:
         share, text = max(inside)
-        advice = "; warm up more shapes: give more --repeats, or images of fewer sizes"
+        advice = "; give more --repeats, or images of fewer sizes"
         return Finding(name, "inconclusive" if share >= FIRST_TOUCH_SHARE else "note", text + advice)
+    known = {method: again for method in evidence.methods if (again := first_calls(evidence, method)) is not None}
+    dear = {method: one for method, one in known.items() if one.certain and one.in_mean > FIRST_TOUCH_SHARE}
+    if dear:
+        return _dear_first_calls(name, dear)
+    before, largest = _before_measuring(evidence)
+    if not known and evidence.measured:
+        text = "whether an image's own first call takes longer cannot be told: too few were called twice"
+        return note(name, f"{text}, give --repeats 2" + (f"; {before}" if before else ""))
+    if before is None:
+        return not_recorded(name, evidence.reason() if evidence.old else "no shape of input was called twice")
+    if largest >= FIRST_TOUCH:
+        return note(name, f"{before}; they are in no figure: add them where a process serves few images")
+    return ok(name, f"{before}, all before measuring")
+
+
+def _dear_first_calls(name: str, dear: Mapping[str, Again]) -> Finding:
+    """First calls on images, warmed up by their bucket or not, that take longer than later ones on the same."""
+    worst = max(dear, key=lambda method: dear[method].in_mean)
+    one = dear[worst]
+    text = f"first calls of {worst} on an image took {percent(one.value)} longer than later ones"
+    text += f" ({100 * one.low:+.1f} to {100 * one.high:+.1f} % on {counted(one.images, 'image')})"
+    text += f" and add {percent(one.in_mean)} to its mean; give more --repeats, or images of fewer sizes"
+    return Finding(name, "note" if one.in_mean < WARMED_FIRST_TOUCH_SHARE else "inconclusive", text)
+
+
+def _before_measuring(evidence: Evidence) -> tuple[str | None, float]:
+    """What first calls cost while warming up, and how many times a steady call the dearest took."""
     ratios = [
-        (bucket["seconds"][0] / min(bucket["seconds"]), method, bucket)
+        (bucket["seconds"][0] / steady, steady, method, bucket)
         for method, bucket in _warm_ups(evidence)
-        if len(bucket["seconds"]) > 1
+        if (steady := steady_seconds(bucket["seconds"])) is not None
     ]
     if not ratios:
-        return not_recorded(name, evidence.reason() if evidence.old else "no shape of input was called twice")
-    ratio, method, bucket = max(ratios, key=lambda each: each[0])
-    first, steady = seconds_text(bucket["seconds"][0]), seconds_text(min(bucket["seconds"]))
-    text = f"first calls took up to {ratio:.1f} times a steady one ({method}, {bucket['bucket']}: {first} for {steady})"
-    if ratio >= FIRST_TOUCH:
-        return note(name, f"{text}; they are kept apart and in no figure: add them where a process serves few images")
-    return ok(name, f"{text}, all before measuring")
+        return None, 0.0
+    ratio, steady, method, bucket = max(ratios, key=lambda each: each[0])
+    text = f"first calls took up to {ratio:.1f} times a steady one ({method}, {bucket['bucket']}:"
+    return f"{text} {seconds_text(bucket['seconds'][0])} for {seconds_text(steady)})", ratio
 
 
 def _in_figures(evidence: Evidence, method: str) -> tuple[float, str] | None:
@@ -70,16 +98,14 @@ def _in_figures(evidence: Evidence, method: str) -> tuple[float, str] | None:
         return None
     share = sum(seconds for _, seconds, _ in far) / sum((one.seconds or {})["total"] for one in samples)
     times, _, worst = max(far, key=lambda each: each[0])
-    text = (
-        f"{counted(len(far), 'first call')} of {method} on shapes that were not warmed up took up to {times:.1f} times"
-    )
-    return share, f"{text} what is usual (image {worst.image}) and add {percent(share)} to its mean"
+    text = f"first calls on shapes that were not warmed up add {percent(share)} to the mean of {method}"
+    return share, f"{text} ({len(far):,}, up to {times:.1f} times the usual on image {worst.image})"
 
 
 def _excess(evidence: Evidence, cold: Sample, usual: _Usual | None) -> tuple[float, float]:
     """How many times as long as expected a cold sample took, and by how many seconds; zeros where it is not far off."""
     total = (cold.seconds or {})["total"]
-    calls = evidence.by_call[cold.process, cold.method, cold.image]
+    calls = evidence.by_call[Start.of(cold), cold.method, cold.image]
     if calls[0] is not cold:
         return 0.0, 0.0
     if len(calls) > 1:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 from harness.record import Condition, Sample
 
-__all__ = ["OLD_RUN", "Evidence"]
+__all__ = ["OLD_RUN", "Evidence", "Start"]
 
 OLD_RUN = "a version of harness that did not keep it made this run; measure again to know"
+
+
+class Start(NamedTuple):
+    """One start of a process: one that was interrupted and is begun again finds cold caches and another machine."""
+
+    process: int
+    attempt: int
+
+    @classmethod
+    def of(cls, record: Sample | Condition) -> Start:
+        """The one that made a record."""
+        return cls(record.process, record.attempt)
+
+    def __str__(self) -> str:
+        return f"process {self.process}" + (f" (attempt {self.attempt})" if self.attempt > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -60,21 +77,30 @@ class Evidence:
         return {name: [one for one in self.measured if one.method == name] for name in self.methods}
 
     @cached_property
-    def by_call(self) -> dict[tuple[int, str, str], list[Sample]]:
-        """Timed calls on unchanged inputs, marked or not, by process, method and image; earliest first."""
-        gathered: dict[tuple[int, str, str], list[Sample]] = {}
+    def by_call(self) -> dict[tuple[Start, str, str], list[Sample]]:
+        """Timed calls on unchanged inputs, marked or not, by start, method and image; earliest first."""
+        gathered: dict[tuple[Start, str, str], list[Sample]] = {}
         for one in sorted(self.samples, key=lambda each: each.sequence):
             if one.role != "sweep" and one.seconds:
-                gathered.setdefault((one.process, one.method, one.image), []).append(one)
+                gathered.setdefault((Start.of(one), one.method, one.image), []).append(one)
         return gathered
 
     @cached_property
-    def by_process(self) -> dict[int, list[Condition]]:
-        """Conditions of each process, in the order of time."""
-        gathered: dict[int, list[Condition]] = {}
+    def sentinels(self) -> dict[Start, list[Condition]]:
+        """Conditions with times of the sentinel, of each start, in the order of time."""
+        gathered: dict[Start, list[Condition]] = {}
         for condition in self.conditions:
-            gathered.setdefault(condition.process, []).append(condition)
+            if condition.sentinel_seconds:
+                gathered.setdefault(Start.of(condition), []).append(condition)
         return gathered
+
+    @cached_property
+    def paces(self) -> dict[Start, tuple[list[int], list[float]]]:
+        """When the sentinel was timed, in calls measured before, and the logarithms of its medians; of each start."""
+        return {
+            start: ([one.sequence for one in of], [math.log(median(one.sentinel_seconds)) for one in of])
+            for start, of in self.sentinels.items()
+        }
 
     @cached_property
     def device_states(self) -> list[dict[str, Any]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from harness.findings.evidence import Evidence
 from harness.findings.finding import Finding, note, ok
 from harness.findings.stopwatch import lost_synchronisation
-from harness.findings.wording import counted, listed, percent
+from harness.wording import counted, listed, percent
 
-__all__ = ["failed", "images", "interval", "out_of_memory", "resident"]
+__all__ = ["failed", "images", "interval", "out_of_memory", "parts", "resident"]
 
 FEWEST_IMAGES = 2
 """For an interval of any width."""
 WIDEST_INTERVAL = 0.10
 """Of the ratio, from end to end."""
+_OUT_OF_MEMORY = "out of memory"
+"""Of the notices of a method, those that contain these words tell that it went on in smaller parts. A notice is text
+for a reader and has no kind; `detectors.parts.chunks` writes these words."""
 
 
 def images(evidence: Evidence) -> Finding:
@@ -54,19 +57,21 @@ def out_of_memory(evidence: Evidence) -> Finding:
     name = "out-of-memory"
     samples = [one for one in evidence.samples if one.status == "oom"]
     methods = [method for method, about in _methods(evidence) if about.get("status") == "oom"]
-    halved = [one for one in evidence.manifest.get("notices") or () if "out of memory" in str(one.get("text")).lower()]
+    halved = [one for one in evidence.manifest.get("notices") or () if _OUT_OF_MEMORY in str(one.get("text")).lower()]
     told = []
     if samples:
         names = listed(dict.fromkeys(one.method for one in samples))
-        told.append(f"{counted(len(samples), 'sample')} of {names} did not fit in memory and have no time")
+        told.append(f"{counted(len(samples), 'sample')} of {names} without a time")
     elif methods:
-        told.append(f"{listed(methods)} did not fit in memory")
+        told.append(f"{listed(methods)} could not be measured")
     if halved:
         one = halved[0]
         where = f" on {one['image']}" if one.get("image") else ""
-        told.append(f"{counted(len(halved), 'time')} a method went on in smaller parts ({one['method']}{where})")
+        told.append(f"{one['method']}{where} went on in smaller parts ({counted(len(halved), 'notice')} in all)")
     if told:
-        return note(name, f"{'; '.join(told)}; give fewer boxes (--max-proposals) or a device with more memory")
+        return note(
+            name, f"memory ran out: {'; '.join(told)}; give fewer boxes (--max-proposals) or a device with more memory"
+        )
     return ok(name, "memory sufficed")
 
 
@@ -107,6 +112,19 @@ def resident(evidence: Evidence) -> Finding:
         apart = sum(not one.resident for one in evidence.measured)
         where = f"in {len(alone):,} of {len(evidence.processes):,} processes"
         where = where if alone else f"for {apart:,} of {len(evidence.measured):,} samples"
-        text = f"methods were loaded block by block and not kept in memory together {where} ({reason})"
+        text = f"methods were loaded block by block {where} ({reason})"
         return note("resident", f"{text}; what loading leaves in caches is the same for all")
     return ok("resident", "all methods stayed in memory")
+
+
+def parts(evidence: Evidence) -> Finding:
+    """Whether each process measured in one go, or was interrupted and begun again."""
+    attempts: dict[int, set[int]] = {}
+    for one in evidence.samples:
+        attempts.setdefault(one.process, set()).add(one.attempt)
+    several = {process: len(of) for process, of in sorted(attempts.items()) if len(of) > 1}
+    if not several:
+        return ok("parts", f"{counted(len(attempts), 'process', 'processes')} measured in one go")
+    which = listed(f"process {process} in {number} parts" for process, number in several.items())
+    text = f"measured in several parts, each by a process of its own: {which}"
+    return note("parts", f"{text}; to know what one process does, measure again without interruption")

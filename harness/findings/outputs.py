@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.findings.evidence import Evidence
 from harness.findings.finding import Finding, note, ok
-from harness.findings.wording import counted, listed, percent
 from harness.record import Sample
+from harness.wording import counted, listed, percent
 
 __all__ = ["proof", "repeats"]
 
@@ -39,13 +39,13 @@ def _on_device(name: str, text: str, samples: list[Sample], differing: dict[tupl
     if not known:
         return note(name, f"{text}; by how much was not recorded, measure again to know")
     largest = {key: max(by.get(key, 0.0) for _, by in known) for key in ("largest_box_px", "largest_score")}
-    text += f" (matched ones by up to {largest['largest_box_px']:.2g} px and {largest['largest_score']:.2g} of score)"
     shares = {method: _unmatched(known, differing, method) for method in dict.fromkeys(one.method for one, _ in known)}
     worst = max(shares, key=lambda method: shares[method])
-    text += f", {percent(shares[worst])} of the detections of {worst} without a partner"
+    text += f": {percent(shares[worst])} without a partner" + (f" ({worst})" if len(shares) > 1 else "")
+    text += f", others off by up to {largest['largest_box_px']:.2g} px and {largest['largest_score']:.2g} of score"
     if shares[worst] > UNMATCHED_SHARE:
-        return Finding(name, "inconclusive", f"{text}; look for what it draws at random or keeps between calls")
-    return note(name, f"{text}; that is how sums on a device behave")
+        return Finding(name, "inconclusive", f"{text}; look for what it draws or keeps")
+    return note(name, f"{text}; sums on a device behave so")
 
 
 def _unmatched(

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.findings.evidence import Evidence
+from harness.findings.evidence import Evidence, Start
 from harness.findings.finding import Finding, not_recorded, note, ok
-from harness.findings.trend import Effect, PlacedTime, position_effect, trend
-from harness.findings.wording import counted, percent
-from harness.record import Condition, Sample
+from harness.findings.levels import Apart, apart, step
+from harness.findings.trend import FEWEST_FOR_TREND, Effect, PlacedTime, position_effect, trends
+from harness.record import Sample
+from harness.tolerances import DRIFT_SHARE, NOISE_SHARE, STEP_SHARE, middle_half
+from harness.wording import counted, percent
 
 __all__ = ["drift", "noise", "position"]
 
-DRIFT_SHARE = 0.02
-"""Over a process. The order of methods cancels a drift in the ratio but not in the seconds, and a machine that changes
-by more is not the one that the manifest describes."""
-STEP_SHARE = 0.05
-"""A machine in order does not wander so far, however slowly."""
-_DRIFT_CONFIDENCE, _STEP_CONFIDENCE, _POSITION_CONFIDENCE = 0.95, 0.99, 0.99
-"""A drift must also be large; a place is told from none by its interval alone."""
-NOISE_SHARE = 0.10
-"""Interquartile range over median of the same work, where torch.utils.benchmark begins to warn, too."""
+_ONE_CONFIDENCE, _MANY_CONFIDENCE, _APART_CONFIDENCE = 0.97, 0.98, 0.99
+"""Of a trend in the only process, of all trends in several processes together, and of a difference between processes.
+So about one run in twenty is called drifting by accident where a machine finds nine tenths of its state again at the
+next look, and fewer where it forgets faster. A drift must also be large."""
+_POSITION_CONFIDENCE = 0.99
+"""A place is told from none by its interval, whatever its size."""
 POSITION_SHARE = 0.002
 """A place. Less is of no consequence even where a method stands first once more than another."""
 _FEWEST_FOR_NOISE = 8
-
-
-def _sentinels(conditions: list[Condition]) -> list[Condition]:
-    return [one for one in conditions if one.sentinel_seconds]
 
 
 def _interval(effect: Effect, confidence: float) -> str:
@@ -35,76 +30,69 @@ def _interval(effect: Effect, confidence: float) -> str:
 
 
 def drift(evidence: Evidence) -> Finding:
-    """The sentinel, a fixed piece of work between blocks, should take as long at the end of a process as at first."""
+    """The sentinel, a fixed piece of work between blocks, should take as long in all of a run."""
     name = "drift"
-    series = {process: _sentinels(of) for process, of in evidence.by_process.items()}
-    if not any(series.values()):
+    times = {start: [float(np.median(one.sentinel_seconds)) for one in of] for start, of in evidence.sentinels.items()}
+    if not times:
         return not_recorded(name, evidence.reason() if evidence.old else "no sentinel was timed between blocks")
-    times = {process: [float(np.median(one.sentinel_seconds)) for one in of] for process, of in series.items()}
-    known = {process: found for process, of in times.items() if (found := _change(of, len(times))) is not None}
-    if not known:
+    between = apart(list(times.values()), _APART_CONFIDENCE)
+    told, seen = _within_starts(times)
+    if between is not None and between.share > STEP_SHARE:
+        (told if between.certain else seen).append(_between(between, list(times)))
+    if told:
+        advice = "let the machine warm up or fix its clock (harness doctor), then measure again"
+        return Finding(name, "inconclusive", f"{'; '.join(told)}; {advice}")
+    if not seen:
         most = max(len(of) for of in times.values())
-        return note(
-            name, f"cannot be told from {counted(most, 'moment')}; a trend needs 5, so more images or --repeats"
-        )
-    drifting = [process for process, (_, drifts, _) in known.items() if drifts]
-    worst = max(drifting or known, key=lambda process: abs(known[process][0].value))
-    effect, _, confidence = known[worst]
-    text = (
-        f"the same work changed by {100 * effect.value:+.1f} % over process {worst} ({_interval(effect, confidence)})"
-    )
-    if drifting:
-        advice = "let the machine reach its temperature or fix its clock (harness doctor), then measure again"
-        return Finding(name, "inconclusive", f"{text}; {advice}")
-    return ok(name, text)
+        text = f"cannot be told from {counted(most, 'look')} at the machine"
+        return note(name, f"{text}; it takes {FEWEST_FOR_TREND}, so more images or --repeats")
+    if between is not None and between.share > STEP_SHARE:
+        return note(name, f"{'; '.join(seen)}; no more than each wanders, so judge by the spread over processes")
+    return ok(name, "; ".join(seen))
 
 
-def _change(seconds: list[float], processes: int) -> tuple[Effect, bool, float] | None:
-    """What changed over a process, whether that is a drift, and the confidence of the interval."""
-    # Of P processes, each gets one chance in P to be called drifting by accident.
-    slow, fast = (1 - (1 - each) / processes for each in (_DRIFT_CONFIDENCE, _STEP_CONFIDENCE))
-    drift = trend(seconds, slow)
-    step = trend(seconds, fast, correlated=False)
-    if drift is None or step is None:
-        return None
-    if drift.certain and abs(drift.value) >= DRIFT_SHARE:
-        return drift, True, slow
-    if step.certain and abs(step.value) >= STEP_SHARE:
-        return step, True, fast
-    return drift, False, slow
+def _within_starts(times: dict[Start, list[float]]) -> tuple[list[str], list[str]]:
+    """What changed within one start of a process: a drift or a step if there is one, else the largest trend."""
+    starts = [start for start, of in times.items() if len(of) >= FEWEST_FOR_TREND]
+    if not starts:
+        return [], []
+    # Of P starts, each gets one chance in P to be called drifting by accident.
+    confidence = 1 - (1 - _MANY_CONFIDENCE) / len(starts) if len(times) > 1 else _ONE_CONFIDENCE
+    found = trends([times[start] for start in starts], confidence)
+    effects = {start: effect for start, effect in zip(starts, found, strict=True) if effect is not None}
+    drifting = [start for start, one in effects.items() if one.certain and abs(one.value) >= DRIFT_SHARE]
+    worst = max(drifting or effects, key=lambda start: abs(effects[start].value))
+    text = f"the same work changed by {100 * effects[worst].value:+.1f} % over {worst}"
+    text += f" ({_interval(effects[worst], confidence)})"
+    steps = {start: cut for start in starts if (cut := step(times[start])) and abs(cut[1]) >= STEP_SHARE}
+    if steps:
+        stepping = max(steps, key=lambda start: abs(steps[start][1]))
+        first, share = steps[stepping]
+        text = f"the same work changed by {100 * share:+.1f} % at once in {stepping}"
+        text += f", from look {first + 1} of {len(times[stepping])} on"
+        return [text], []
+    return ([text], []) if drifting else ([], [text])
+
+
+def _between(between: Apart, starts: list[Start]) -> str:
+    slow, fast = starts[between.slowest], starts[between.fastest]
+    return f"the same work took {percent(between.share)} longer in {slow} than in {fast}"
 
 
 def noise(evidence: Evidence) -> Finding:
     """Times of the sentinel should agree with each other; a steady drift is not counted here."""
     name = "noise"
-    spreads = {
-        process: spread
-        for process, of in evidence.by_process.items()
-        if (spread := _spread(_sentinels(of))) is not None
-    }
+    looks = {start: [one.sentinel_seconds for one in of] for start, of in evidence.sentinels.items()}
+    spreads = {start: middle_half(of) for start, of in looks.items() if sum(map(len, of)) >= _FEWEST_FOR_NOISE}
     if not spreads:
         why = evidence.reason() if evidence.old else f"fewer than {_FEWEST_FOR_NOISE} times of a sentinel"
         return not_recorded(name, why)
-    worst = max(spreads, key=lambda process: spreads[process])
-    text = f"the middle half of the times of the same work spans {percent(spreads[worst])} of their median"
-    text += f" in process {worst}"
+    worst = max(spreads, key=lambda start: spreads[start])
+    text = f"the middle half of the times of the same work spans {percent(spreads[worst])} in {worst}"
     if spreads[worst] > NOISE_SHARE:
         advice = "stop other programs or fix the clock (harness doctor), then measure again"
         return Finding(name, "inconclusive", f"{text}; {advice}")
     return ok(name, text)
-
-
-def _spread(conditions: list[Condition]) -> float | None:
-    """Interquartile range of the logs, less their line over time."""
-    if sum(len(one.sentinel_seconds) for one in conditions) < _FEWEST_FOR_NOISE:
-        return None
-    logs = np.concatenate([np.log(one.sentinel_seconds) for one in conditions])
-    place = np.repeat(np.arange(len(conditions), dtype=np.float64), [len(one.sentinel_seconds) for one in conditions])
-    if len(conditions) >= 3:
-        centred = place - place.mean()
-        logs = logs - centred * float(centred @ logs / (centred @ centred))
-    low, high = np.percentile(logs, [25, 75])
-    return float(np.expm1(high - low))
 
 
 def position(evidence: Evidence) -> Finding:
@@ -117,14 +105,12 @@ def position(evidence: Evidence) -> Finding:
         return note(name, "cannot be told: the methods changed places in fewer than 4 blocks; measure more images")
     text = f"one place later in the order costs {100 * effect.value:+.2f} % ({_interval(effect, _POSITION_CONFIDENCE)})"
     if effect.certain and abs(effect.value) >= POSITION_SHARE:
-        return note(
-            name, f"{text}; ratios stand, since methods take turns, but a method run alone may take another time"
-        )
+        return note(name, f"{text}; ratios stand, but a method run alone may take another time")
     return ok(name, text)
 
 
 def _placed(evidence: Evidence, one: Sample) -> PlacedTime:
     # Runs of schema 1 took turns image by image and kept no blocks.
-    group = one.index if evidence.old else one.block
+    group = one.index if evidence.old or one.block is None else one.block
     unit = (one.process, one.repeat, group)
     return PlacedTime(unit, group, one.image, one.method, one.position, (one.seconds or {})["total"])

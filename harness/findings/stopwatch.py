@@ -9,9 +9,9 @@ import numpy as np
 
 from harness.findings.evidence import OLD_RUN, Evidence
 from harness.findings.finding import Finding, not_recorded, ok
-from harness.findings.wording import counted, listed, percent, seconds_text
 from harness.quantities.overhead import overhead as cost_of_marking
 from harness.record import Sample
+from harness.wording import counted, listed, percent, seconds_text
 
 __all__ = ["closure", "lost_synchronisation", "overhead", "synchronisation"]
 
@@ -35,10 +35,17 @@ _MARKS = 16
 
 OVERHEAD_SHARE = 0.01
 """What measuring may cost of the total."""
+WIDEST_PAIRS = 1.2
+"""Upper end over lower end of the interval of times with marks over times without. A wider one tells of the machine and
+not of marks, and the bound stands alone."""
 
 
 def lost_synchronisation(sample: Sample) -> bool:
-    """Whether a sample failed because the clock did not wait for its device."""
+    """Whether a sample failed because the clock did not wait for its device.
+
+    A reason begins with the name of the exception, here `harness.timing.SynchronisationError`; samples keep no other
+    kind of failure than that text.
+    """
     return sample.status != "ok" and (sample.reason or "").startswith("SynchronisationError")
 
 
@@ -52,8 +59,8 @@ def synchronisation(evidence: Evidence) -> Finding:
     name = "synchronisation"
     lost = [one for one in evidence.samples if lost_synchronisation(one)]
     if lost:
-        text = f"the clock did not wait for the device on {counted(len(lost), 'sample')} ({lost[0].reason})"
-        return Finding(name, "inconclusive", f"{text}; none has a time; mend the clock's settle before measuring again")
+        text = f"{counted(len(lost), 'sample')} without a time, for the clock did not wait ({lost[0].reason})"
+        return Finding(name, "inconclusive", f"{text}; mend the clock's settle, then measure again")
     if all(one.tail_seconds is None for one in evidence.measured):
         return not_recorded(name, evidence.reason())
     worst: tuple[float, str] | None = None
@@ -63,15 +70,13 @@ def synchronisation(evidence: Evidence) -> Finding:
             continue
         shares = [(one.tail_seconds or 0.0) / (one.seconds or {})["total"] for one in early]
         longest = seconds_text(max(one.tail_seconds or 0.0 for one in early))
-        text = (
-            f"{method} handed over detections before they were computed on {len(early):,} of {len(samples):,} samples"
-        )
+        text = f"{method} returned before its detections were computed on {len(early):,} of {len(samples):,} samples"
         text += f" (the device worked on for up to {longest}, {percent(float(np.median(shares)))} of the total)"
         worst = max(worst or (0.0, ""), (float(np.median(shares)), text))
     if worst:
-        return Finding(name, "inconclusive", f"{worst[1]}; have detect wait for its results before it returns")
+        return Finding(name, "inconclusive", f"{worst[1]}; have detect wait for its results")
     longest = seconds_text(max(one.tail_seconds or 0.0 for one in evidence.measured))
-    return ok(name, f"the device was idle at most {longest} after detections were handed over")
+    return ok(name, f"the device worked on for at most {longest} after detections were returned")
 
 
 def closure(evidence: Evidence) -> Finding:
@@ -116,9 +121,9 @@ def overhead(evidence: Evidence) -> Finding:
     name = "overhead"
     costs = {method: _cost(evidence, method) for method in evidence.methods}
     bounds = {method: cost["bound"] for method, cost in costs.items() if cost["bound"] is not None}
-    pairs = {method: cost["unmarked"] for method, cost in costs.items() if cost["unmarked"]["low"] is not None}
+    pairs = {method: cost["unmarked"] for method, cost in costs.items() if _tells(cost["unmarked"])}
     if not bounds and not pairs:
-        return not_recorded(name, OLD_RUN if evidence.old else "neither the cost of a mark nor unmarked calls")
+        return not_recorded(name, OLD_RUN if evidence.old else "neither the cost of a mark nor enough unmarked calls")
     seen = []
     if bounds:
         worst = max(bounds, key=lambda method: bounds[method])
@@ -130,7 +135,7 @@ def overhead(evidence: Evidence) -> Finding:
     text = "; ".join(seen)
     dear = [method for method in costs if _is_dear(bounds.get(method), pairs.get(method))]
     if dear:
-        advice = f"give {listed(dear)} larger images or more boxes (--max-proposals), so that a mark weighs less"
+        advice = f"give {listed(dear)} larger images or more boxes (--max-proposals)"
         return Finding(name, "inconclusive", f"{text}; {advice}")
     return ok(name, text)
 
@@ -140,6 +145,11 @@ def _cost(evidence: Evidence, method: str) -> dict[str, Any]:
     # What a first touch costs is not what marks cost.
     warm = [one for one in evidence.by_method[method] if one.warm]
     return cost_of_marking(warm or evidence.by_method[method], own, evidence.processes)
+
+
+def _tells(pair: Mapping[str, Any]) -> bool:
+    """Whether times with and without marks say anything of what marks cost."""
+    return pair["low"] is not None and pair["high"] < WIDEST_PAIRS * pair["low"]
 
 
 def _is_dear(bound: float | None, pair: Mapping[str, float] | None) -> bool:

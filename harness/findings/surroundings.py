@@ -8,19 +8,15 @@ import numpy as np
 
 from harness.findings.evidence import Evidence
 from harness.findings.finding import Finding, not_recorded, note, ok
-from harness.findings.wording import counted, listed, percent
+from harness.tolerances import CLOCK_SPREAD, OTHERS_SHARE, STEAL_SHARE, THROTTLED_SHARE, clock_spread
+from harness.wording import counted, gibibytes, listed, percent
 
 __all__ = ["clock", "foreign_processes", "load", "throttling"]
 
-OTHERS_SHARE = 0.05
-"""Of all usable cores' time: on two cores, a tenth of one. A desktop at rest stays below."""
-STEAL_SHARE = 0.02
-"""What the host of a virtual machine took. It takes whole milliseconds at once, and no counter says from which call."""
-THROTTLED_SHARE = 0.05
-"""Of all readings. A single one may fall between two calls."""
-CLOCK_SPREAD = 0.05
-"""A spread of the clock passes on to the times almost whole."""
-_GIB = 2**30
+_FEW_LOOKS = 0.05
+"""Share of the looks. A tool that asks the device how it is, say, is on it for a moment."""
+_LITTLE_MEMORY_BYTES = 100 * 2**20
+"""A process that can compute holds more: its context alone takes some hundred MiB."""
 
 
 def load(evidence: Evidence) -> Finding:
@@ -78,9 +74,8 @@ def clock(evidence: Evidence) -> Finding:
 
 
 def _clock_spread(mhz: list[float], what: str) -> tuple[float, str]:
-    """From the 5th to the 95th percentile over the median: a single reading may fall between two calls."""
-    low, middle, high = np.percentile(np.asarray(mhz, dtype=np.float64), [5, 50, 95])
-    spread = float((high - low) / middle)
+    spread = clock_spread(mhz)
+    low, high = np.percentile(mhz, [5, 95])
     return spread, f"{what} lay between {low:.0f} and {high:.0f} MHz in 9 of 10 readings, a spread of {percent(spread)}"
 
 
@@ -92,9 +87,13 @@ def foreign_processes(evidence: Evidence) -> Finding:
         return not_recorded(name, evidence.reason(one.foreign_reason for one in evidence.conditions))
     busy = [foreign for foreign in looks if foreign]
     if not busy:
-        return ok(name, f"no other process was on the device at any of {len(looks):,} moments")
+        return ok(name, f"no other process was on the device in any of {len(looks):,} looks")
     pids = dict.fromkeys(str(one.get("pid")) for foreign in busy for one in foreign)
-    memory = max(sum(one.get("memory_bytes") or 0 for one in foreign) for foreign in busy) / _GIB
+    memory = max(sum(one.get("memory_bytes") or 0 for one in foreign) for foreign in busy)
     text = f"{counted(len(pids), 'other process', 'other processes')} (pid {listed(pids)}) used the device"
-    text += f" at {len(busy):,} of {len(looks):,} moments, with up to {memory:.1f} GiB"
+    text += f" in {len(busy):,} of {len(looks):,} looks, with up to {gibibytes(memory)}"
+    if all(one.get("graphics") for foreign in busy for one in foreign):
+        return note(name, f"{text}; it only draws, as a desktop does; leave it alone while measuring")
+    if memory <= _LITTLE_MEMORY_BYTES and len(busy) < _FEW_LOOKS * len(looks):
+        return note(name, f"{text}; so little, and so seldom, hardly computes")
     return Finding(name, "inconclusive", f"{text}; stop them or use another device, then measure again")

@@ -13,15 +13,23 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Effect", "PlacedTime", "position_effect", "trend"]
+from harness.intervals import t_quantile
 
-_FEWEST_FOR_TREND = 5
+__all__ = ["FEWEST_FOR_TREND", "Effect", "PlacedTime", "position_effect", "trend", "trends"]
+
+FEWEST_FOR_TREND = 5
 _FEWEST_GROUPS = 4
 _ENOUGH_WITHIN = 0.25
 """Share of the information on positions that must be left within repeats of a block to look there alone."""
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+
+_ROUNDING = 1e-12
+"""Of a logarithm."""
+_CORRELATIONS: Floats = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97])
+"""Of neighbours, all as likely beforehand. One that lasts longer than a run is a drift to whoever reads the run."""
+
 _Key = TypeVar("_Key")
 
 
@@ -51,45 +59,92 @@ class PlacedTime:
     seconds: float
 
 
-def _half_width(error: float, freedom: float, confidence: float) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
-
-
 def _effect(slope: float, half: float) -> Effect:
     low, value, high = (float(np.expm1(each)) for each in (slope - half, slope, slope + half))
     return Effect(value, low, high)
 
 
-def trend(seconds: Sequence[float], confidence: float, *, correlated: bool = True) -> Effect | None:
-    """The change from the first to the last of N times of the same work, by a least-squares line through their logs.
+def trend(seconds: Sequence[float], confidence: float) -> Effect | None:
+    """The change from the first to the last of N times of the same work; see `trends`."""
+    return trends([seconds], confidence)[0]
 
-    A machine that is slow now is likely to be slow a moment later, so N times say less than N independent ones would.
-    N is therefore reduced to the N (1 - r) / (1 + r) of a series whose neighbours correlate by r, as climatology does
-    (B. D. Santer and others, "Statistical significance of trends and trend differences in layer-average atmospheric
-    temperature time series", 2000); r as seen in the residuals of a line is too small by (2 + 4 r) / N, which is added
-    back. A step correlates neighbours as well and may hide in such an interval; without `correlated`, r is taken as 0.
+
+def trends(series: Sequence[Sequence[float]], confidence: float) -> list[Effect | None]:
+    """The change from the first to the last time of the same work in each series, by a line through their logs.
+
+    A machine that is slow now is likely to be slow a moment later, and wanders off without any drift. So what is left
+    beside the line is taken for a first-order autoregression, by generalised least squares. From few times nobody can
+    tell how far neighbours correlate, and to guess a single value is to be too sure; so each correlation counts by how
+    likely it makes what was seen, and the interval is that of the mixture of t distributions. The series share the
+    machine and hence the correlation, each keeps its own spread. This is, on a grid, the regression of
+    S. Chib, "Bayes regression with autoregressive errors: A Gibbs sampling approach", 1993.
+
+    Args:
+        series: those of one machine, N may differ.
+        confidence: of each interval by itself.
 
     Returns:
-        None for fewer than five times.
+        None for a series of fewer than five times.
     """
-    n = len(seconds)
-    if n < _FEWEST_FOR_TREND:
+    fits = [_fit(np.log(np.asarray(seconds, dtype=np.float64))) for seconds in series]
+    known = [fit for fit in fits if fit is not None]
+    if not known:
+        return [None] * len(fits)
+    likely = np.sum([fit.likelihood for fit in known], axis=0)
+    weights = np.exp(likely - likely.max())
+    weights /= weights.sum()
+    return [None if fit is None else fit.effect(weights, confidence) for fit in fits]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A line by each correlation of the grid, all (G,)."""
+
+    slope: Floats
+    error: Floats
+    likelihood: Floats
+    """The logarithm, with level, slope and spread integrated out."""
+    freedom: int
+
+    def effect(self, weights: Floats, confidence: float) -> Effect:
+        """By the mixture that has these weights."""
+        tail = (1 - confidence) / 2
+        value = float(weights @ self.slope)
+        return Effect(*(float(np.expm1(one)) for one in (value, self._at(tail, weights), self._at(1 - tail, weights))))
+
+    def _at(self, probability: float, weights: Floats) -> float:
+        """The mixture's quantile, which lies between those of its parts."""
+        from scipy import special
+
+        ends = self.slope + float(special.stdtrit(self.freedom, probability)) * self.error
+        low, high = float(ends.min()), float(ends.max())
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = float(weights @ special.stdtr(self.freedom, (middle - self.slope) / self.error))
+            low, high = (middle, high) if below < probability else (low, middle)
+        return (low + high) / 2
+
+
+def _fit(logs: Floats) -> _Fit | None:
+    n = len(logs)
+    if n < FEWEST_FOR_TREND:
         return None
-    place = np.linspace(-0.5, 0.5, n)
-    logs = np.log(np.asarray(seconds, dtype=np.float64))
-    slope = float(place @ logs / (place @ place))
-    left = logs - logs.mean() - slope * place
-    spent = float(left @ left)
-    if spent < n * 1e-24:
-        # Equal to rounding, and so is the slope.
-        return _effect(slope if abs(slope) > 1e-12 else 0.0, 0.0)
-    seen = float(left[1:] @ left[:-1]) / spent
-    correlation = min(max((n * seen + 2) / (n - 4) if n > 8 else seen, 0.0), 0.9) if correlated else 0.0
-    effective = max(n * (1 - correlation) / (1 + correlation), 3.0)
-    error = (spent / (effective - 2) / float(place @ place)) ** 0.5
-    return _effect(slope, _half_width(error, effective - 2, confidence))
+    columns = np.stack([np.ones(n), np.linspace(-0.5, 0.5, n), logs], axis=1)
+    found = []
+    for correlation in _CORRELATIONS:
+        white = columns - correlation * np.concatenate([np.zeros((1, 3)), columns[:-1]])
+        white[0] *= (1 - correlation**2) ** 0.5
+        design, values = white[:, :2], white[:, 2]
+        power = design.T @ design
+        beta = np.linalg.solve(power, design.T @ values)
+        left = values - design @ beta
+        # Times that lie on the line but for rounding have no spread, and no logarithm of one.
+        spent = max(float(left @ left), n * _ROUNDING**2)
+        likelihood = np.log1p(-(correlation**2)) - np.linalg.slogdet(power)[1] - (n - 2) * np.log(spent)
+        slope = float(beta[1]) if abs(beta[1]) > _ROUNDING else 0.0
+        found.append((slope, (spent / (n - 2) * np.linalg.inv(power)[1, 1]) ** 0.5, likelihood / 2))
+    slopes, errors, likelihoods = np.array(found).T
+    return _Fit(slopes, errors, likelihoods, n - 2)
 
 
 def _codes(keys: Sequence[_Key]) -> Codes:
@@ -155,4 +210,4 @@ def _slope(x: Floats, y: Floats, group: Codes, confidence: float) -> Effect | No
     slope = float(x @ y) / power
     scores = np.bincount(group, x * (y - slope * x))
     error = (informing / (informing - 2) * float(scores @ scores)) ** 0.5 / power
-    return _effect(slope, _half_width(error, informing - 2, confidence))
+    return _effect(slope, t_quantile(informing - 2, confidence) * error)

@@ -13,7 +13,7 @@ from harness import statistics
 from harness.quantities.observations import Floats, Ints
 from harness.statistics import PROCESSES_FOR_INTERVAL, Estimate
 
-__all__ = ["as_dict", "geometric_over", "interval_over", "mean_over", "missing", "ratio_over"]
+__all__ = ["as_dict", "geometric_over", "interval_over", "mean_over", "missing", "over_images", "ratio_over"]
 
 
 def interval_over(n_processes: int) -> str:
@@ -23,6 +23,13 @@ def interval_over(n_processes: int) -> str:
     return (
         "over images within one process" if n_processes < 2 else f"over images within each of {n_processes} processes"
     )
+
+
+def over_images(n_processes: int) -> str:
+    """The same for what is computed over images always, each with its mean over processes."""
+    if n_processes < PROCESSES_FOR_INTERVAL:
+        return interval_over(n_processes)
+    return f"over images, each with its mean of {n_processes} processes"
 
 
 def mean_over(values: Floats, blocks: Ints | None) -> Estimate:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from harness.claims import DETECTING, FEATURES
+
 __all__ = ["NOT_COUNTED", "mean_operations", "taken_apart", "why_uncounted"]
 
 NOT_COUNTED = "floating-point operations were not counted"
-_COUNTED = ("prepare", "propose", "conv", "pool", "fc", "decode")
-_FEATURES = ("prepare", "conv", "pool", "fc")
+_COUNTED = DETECTING[:-1]
+"""All but ``suppress``, which compares and sorts."""
 
 
 def why_uncounted(counted: Mapping[str, Any] | None) -> str | None:
@@ -27,7 +29,7 @@ def mean_operations(counted: Mapping[str, Any] | None) -> dict[str, float | None
     means: dict[str, float | None] = {
         name: float(np.mean([image[name] for image in images])) for name in (*_COUNTED, "total")
     }
-    features = float(np.mean([sum(image[name] for name in _FEATURES) for image in images]))
+    features = float(np.mean([sum(image[name] for name in FEATURES) for image in images]))
     return {**means, "suppress": None, "features": features}
 
 

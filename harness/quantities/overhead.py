@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from harness import statistics
-from harness.quantities.estimates import as_dict, missing
+from harness.quantities.estimates import as_dict, missing, over_images
+from harness.quantities.observations import clusters, pass_of
 from harness.record import Sample
 
 __all__ = ["overhead"]
 
 _NO_MARKS = "the run kept neither the number of marks nor the cost of one"
 _NO_PAIRS = "no image was timed without marks"
+_COLD_PAIRS = "every image that was timed without marks too was of a shape that was not warmed up"
 
 
 def overhead(
@@ -22,15 +24,20 @@ def overhead(
 ) -> dict[str, Any]:
     """Of one method. `processes` are those of the manifest, each with the calibrated cost of a mark.
 
+    What a first touch costs is not what marks cost: samples that were taken cold do not count where others are warm,
+    and a pair of which one was cold never does.
+
     Returns:
         ``marks`` an image, ``mark_seconds`` of the process where one costs most, ``bound``: the share of the mean total
-        that they are at most, and ``unmarked``: the ratio of times with marks to times without, on the same images.
+        that they are at most, and ``unmarked``: the ratio of times with marks to times without, on the same images,
+        with the ``interval`` that it has.
     """
     succeeded = [sample for sample in measured if sample.seconds is not None]
-    marks = [sample.marks for sample in succeeded if sample.marks is not None]
+    timed = [sample for sample in succeeded if sample.warm] or succeeded
+    marks = [sample.marks for sample in timed if sample.marks is not None]
     costs = [each["mark_seconds"] for each in processes if each.get("mark_seconds") is not None]
     if marks and costs:
-        total_seconds = float(np.mean([(sample.seconds or {})["total"] for sample in succeeded]))
+        total_seconds = float(np.mean([(sample.seconds or {})["total"] for sample in timed]))
         bound = float(np.mean(marks)) * max(costs) / total_seconds
         known: dict[str, Any] = {"marks": float(np.mean(marks)), "mark_seconds": max(costs)}
         known |= {"bound": bound, "bound_reason": None}
@@ -40,18 +47,23 @@ def overhead(
 
 
 def _against_unmarked(measured: Sequence[Sample], unmarked: Sequence[Sample]) -> dict[str, Any]:
-    """Ratio of mean times, each image with marks against the same image without, in the same process and repeat."""
-    marked = {(each.process, each.repeat, each.image): each for each in measured}
-    pairs: dict[str, list[tuple[float, float]]] = {}
-    blocks: dict[str, int] = {}
-    for without in unmarked:
-        with_marks = marked.get((without.process, without.repeat, without.image))
-        if with_marks is None or with_marks.seconds is None or without.seconds is None:
-            continue
-        pairs.setdefault(without.image, []).append((with_marks.seconds["total"], without.seconds["total"]))
-        blocks.setdefault(without.image, with_marks.block)
-    if not pairs:
-        return {**missing(_NO_PAIRS), "images": 0}
-    means = np.array([np.mean(of, axis=0) for of in pairs.values()])
-    found = statistics.ratio_of_means(means[:, 0], means[:, 1], np.array(list(blocks.values()), dtype=np.int64))
-    return {**as_dict(found), "images": len(means)}
+    """Ratio of mean times, each image with marks against the same image without, one just after the other."""
+    marked = {_moment(sample): sample for sample in measured}
+    pairs = [(marked[_moment(without)], without) for without in unmarked if _moment(without) in marked]
+    pairs = [(one, other) for one, other in pairs if other.seconds is not None]
+    warm = [(one, other) for one, other in pairs if one.warm and other.warm]
+    if not warm:
+        return {**missing(_COLD_PAIRS if pairs else _NO_PAIRS), "interval": None, "images": 0}
+    totals: dict[str, list[tuple[float, float]]] = {}
+    for one, other in warm:
+        totals.setdefault(one.image, []).append(((one.seconds or {})["total"], (other.seconds or {})["total"]))
+    blocks = clusters(totals, {one.image: one.block for one, _ in warm if one.block is not None})
+    means = np.array([np.mean(of, axis=0) for of in totals.values()])
+    found = statistics.ratio_of_means(means[:, 0], means[:, 1], blocks)
+    covers = None if found.low is None else over_images(len({one.process for one, _ in warm}))
+    return {**as_dict(found), "interval": covers, "images": len(means)}
+
+
+def _moment(sample: Sample) -> tuple[Any, ...]:
+    """When it was taken, as far as both of a pair have it in common."""
+    return *pass_of(sample), sample.attempt, sample.image

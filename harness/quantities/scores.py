@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import accuracy
-from harness.accuracy import ClassMatches
+from harness.accuracy import METRICS, ClassMatches
 from harness.coco import detection_table, truth_table
 from harness.quantities.estimates import as_dict, missing
 from harness.resampling import Resampled, map_intervals
 
-__all__ = ["METRICS", "Scores", "no_score", "score"]
+__all__ = ["Scores", "no_score", "score"]
 
-METRICS: tuple[accuracy.Metric, ...] = ("voc07", "voc10")
 _KEYS = ("ap", "ap_voc10")
 _IOU_THRESHOLD = 0.5
 """[VOC07 VOCevaldet.m]: an object is found by a box that overlaps it so much."""

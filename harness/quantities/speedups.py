@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from harness.quantities.estimates import as_dict, geometric_over, interval_over, missing, ratio_over
+from harness.claims import RATIOS
+from harness.quantities.estimates import as_dict, geometric_over, interval_over, ratio_over
 from harness.quantities.observations import Observations
 from harness.quantities.operations import taken_apart
 
-__all__ = ["RATIOS", "speedups"]
-
-RATIOS = ("conv", "features", "total")
-_NOT_TOGETHER = "no process measured both methods on every image"
+__all__ = ["speedups"]
 
 
 def speedups(methods: Mapping[str, Any], observed: Mapping[str, Observations], baseline: str) -> dict[str, Any]:
@@ -34,28 +32,13 @@ def speedups(methods: Mapping[str, Any], observed: Mapping[str, Observations], b
 
 
 def _speedup(baseline: Observations, own: Observations, name: str) -> dict[str, Any]:
-    processes = [process for process in baseline.processes if process in own.processes]
-    if not processes or set(baseline.images) != set(own.images):
-        return {**missing(_NOT_TOGETHER), "interval": None, "geometric_mean": missing(_NOT_TOGETHER), "processes": {}}
-    images = baseline.images
-    above, below = (each.values(name, images, processes) for each in (baseline, own))
-    blocks, lag = baseline.blocks(images), baseline.lag(own, images, processes)
+    above, below = baseline.values(name), own.values(name)
+    blocks, lag = baseline.blocks, baseline.lag(own)
     found = ratio_over(above, below, blocks, lag)
+    each = zip(baseline.processes, above.mean(axis=1), below.mean(axis=1), strict=True)
     return {
         **as_dict(found),
         "interval": None if found.low is None else interval_over(len(above)),
         "geometric_mean": as_dict(geometric_over(above, below, blocks, lag)),
-        "processes": _by_process(baseline, own, name, processes),
+        "processes": {str(process): float(one / other) if other else None for process, one, other in each},
     }
-
-
-def _by_process(baseline: Observations, own: Observations, name: str, processes: Sequence[int]) -> dict[str, Any]:
-    """The ratio that each process alone found; of those that measured every image."""
-    ratios = {}
-    images = baseline.images
-    for process in processes:
-        if not set(baseline.seconds[process]) == set(own.seconds[process]) == set(images):
-            continue
-        above, below = (each.values(name, images, [process]).mean() for each in (baseline, own))
-        ratios[str(process)] = float(above / below) if below else None
-    return ratios

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.claims import DETECTING
+from harness.claims import DETECTING, RATIOS
 from harness.quantities.operations import NOT_COUNTED
 from harness.rendering.cells import Notes, by_method, escaped, in_brackets
 from harness.tables import Estimate, Row, Summary, estimate, methods, why_not
@@ -37,7 +37,7 @@ def anatomy(summary: Summary) -> list[Row]:
     """Each speed-up taken apart: the ratio of operations, and the ratio of the rates at which they are carried out."""
     baseline, speedup = summary.get("baseline"), summary.get("speedup") or {}
     rows = []
-    for name in ("conv", "features", "total"):
+    for name in RATIOS:
         for key in ("flop_ratio", "utilisation_ratio"):
             cells = []
             for method, result in methods(summary).items():

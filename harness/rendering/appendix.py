@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.accuracy import METRICS
 from harness.claims import Claim
 from harness.rendering import caption
 from harness.rendering.cells import Notes, by_method, escaped, in_brackets, table
 from harness.tables import Estimate, Row, Summary, estimate, mean_ap, methods, why_not
+from harness.wording import gibibytes
 
 __all__ = ["FITTING", "fitted_as", "per_class", "proposals", "sections", "sizes", "training"]
 
@@ -89,7 +91,7 @@ def per_class(summary: Summary) -> list[Row]:
             fallback = no_map or "no object of this class counts in the evaluated images"
             cells.append(estimate(result.get("ap") or {}, name, why_not(result, fallback)))
         rows.append(Row(name, tuple(cells)))
-    for metric in ("voc07", "voc10"):
+    for metric in METRICS:
         rows.append(Row(metric, tuple(mean_ap(result, metric) for result in results.values())))
     return rows
 
@@ -118,6 +120,8 @@ def _training(summary: Summary, notes: Notes) -> list[str]:
 
 
 def _accuracy(summary: Summary, notes: Notes) -> list[str]:
+    if caption.untrained(summary):
+        return []
     *classes, voc07, voc10 = per_class(summary)
     labelled = [*((row.name, row) for row in classes), *zip(_MEANS, (voc07, voc10), strict=True)]
     rows = [(label, [in_brackets(cell.shifted(2), notes) for cell in row.cells]) for label, row in labelled]
@@ -138,10 +142,10 @@ def _machine(summary: Summary) -> list[str]:
     for key, value in machine.items():
         if key.endswith("_reason"):
             continue
-        text = f"– ({machine.get(f'{key}_reason') or 'not recorded'})" if value is None else value
-        if key.endswith("_bytes") and value is not None:
-            key, text = key.removesuffix("_bytes"), f"{value / 2**30:.1f} GiB"
-        rows.append((escaped(key), escaped(text)))
+        text = gibibytes(value) if key.endswith("_bytes") and value is not None else value
+        if value is None:
+            text = f"– ({machine.get(f'{key}_reason') or 'not recorded'})"
+        rows.append((escaped(key.removesuffix("_bytes")), escaped(text)))
     return ["## Machine", table(("machine", "value"), rows, words=(0, 1)), *_flags(summary)]
 
 

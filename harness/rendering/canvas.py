@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from harness.rendering import caption
 from harness.rendering.cells import rounded
 from harness.tables import Estimate, Summary
+from harness.wording import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["STYLE", "blank", "in_words", "one_line", "shortened"]
+__all__ = ["STYLE", "blank", "in_words", "shortened"]
 
 STYLE: Any = {
     "text.parse_math": False,
@@ -50,11 +51,6 @@ def _subtitle(summary: Summary) -> str:
     count = "" if images is None else f"{images} images, "
     where = f"{'GPU' if gpu else 'CPU'}: {device}{caption.precision(summary)}"
     return f"{plan.get('dataset', '?')}, {count}backbone {plan.get('backbone', '?')}, {where}"
-
-
-def one_line(text: str) -> str:
-    """The same words without line breaks."""
-    return " ".join(text.split())
 
 
 def shortened(text: str, characters: int) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.quantities.estimates import interval_over
 from harness.tables import Summary, methods
+from harness.wording import counted
 
 __all__ = [
     "base_names",
+    "brackets",
     "device",
     "findings",
     "interval",
@@ -47,7 +49,9 @@ def device(summary: Summary) -> str:
     machine = summary.get("machine") or {}
     if on_gpu(summary):
         return f"GPU ({machine.get('gpu') or 'not named'})"
-    return f"CPU ({machine.get('cpu') or 'not named'}, {machine.get('threads', '?')} threads)"
+    threads = machine.get("threads")
+    told = "? threads" if threads is None else counted(threads, "thread")
+    return f"CPU ({machine.get('cpu') or 'not named'}, {told})"
 
 
 def precision(summary: Summary) -> str:
@@ -75,7 +79,18 @@ def interval(summary: Summary) -> str:
 def intervals(summary: Summary) -> str:
     """The same, with what those of an mAP cover where that is something else."""
     covers = interval(summary)
-    return covers if covers.startswith("over images") else f"{covers}; of an mAP, over images"
+    rated = any((mean or {}).get("low") is not None for result in methods(summary).values() for mean in _means(result))
+    return f"{covers}; of an mAP, over images" if rated and not covers.startswith("over images") else covers
+
+
+def _means(result: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    return (result.get("map") or {}).values()
+
+
+def brackets(labels: Iterable[str | None]) -> str | None:
+    """What the intervals of a table cover, given the label of each; None where it has none."""
+    covers = list(dict.fromkeys(label for label in labels if label))
+    return f"In brackets: 95 % interval {'; '.join(covers)}." if covers else None
 
 
 def findings(summary: Summary) -> list[Mapping[str, Any]]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from harness.tables import Estimate, MethodRow, Summary, methods
+from harness.wording import one_line
 
 __all__ = [
     "Mark",
     "Notes",
+    "Style",
     "by_method",
     "escaped",
     "headline_cells",
@@ -49,7 +51,7 @@ class Notes:
 
 def escaped(value: object) -> str:
     """A text that cannot break out of its Markdown cell or open a tag."""
-    text = " ".join(str(value).split())
+    text = one_line(str(value))
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
 
 
@@ -59,21 +61,27 @@ def rounded(number: float, decimals: int) -> str:
 
 
 def in_brackets(estimate: Estimate, mark: Mark, unit: str = "", *, interval: bool = False) -> str:
-    """Such as ``45.6× [44.4, 46.7]``, the interval's ends where `interval` and known."""
+    """Such as ``45.6× [44.4, 46.7]``, the interval's ends where `interval`; ``[44.4, –]`` where one is not known."""
     if estimate.value is None:
         return estimate.missing + mark(estimate.reason or "not recorded")
     text = rounded(estimate.value, estimate.decimals) + unit
-    if interval and estimate.low is not None and estimate.high is not None:
-        text += f" [{rounded(estimate.low, estimate.decimals)}, {rounded(estimate.high, estimate.decimals)}]"
+    ends = (estimate.low, estimate.high)
+    if interval and ends != (None, None):
+        text += f" [{', '.join('–' if end is None else rounded(end, estimate.decimals) for end in ends)}]"
     return text
 
 
 def plus_minus(estimate: Estimate, mark: Mark, unit: str = "", *, interval: bool = False) -> str:
-    """Such as ``45.6× ± 1.2``: half the interval, the longer arm where the two differ. For narrow tables."""
+    """Such as ``45.6× ± 1.2``: the longer arm of the interval. For narrow tables.
+
+    In brackets where that would reach beyond 0, which no interval of a time or a ratio does.
+    """
     text = in_brackets(estimate, mark, unit)
     if not interval or estimate.value is None or estimate.low is None or estimate.high is None:
         return text
     arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
+    if arm >= estimate.value:
+        return in_brackets(estimate, mark, unit, interval=True)
     return f"{text} ± {rounded(arm, estimate.decimals)}"
 
 

@@ -108,9 +108,11 @@ def section(summary: Summary, notes: Notes) -> list[str]:
     """Overhead, warm-up and processes as blocks of Markdown; none for a summary without them."""
     blocks = _table(summary, notes, overhead(summary), _OVERHEAD, "overhead")
     if any(row.name == "unmarked" and any(cell.value is not None for cell in row.cells) for row in overhead(summary)):
+        pairs = [(of or {}).get("unmarked") or {} for of in summary["overhead"].values()]
+        covers = caption.brackets(pair.get("interval") for pair in pairs)
         blocks.append(
             "Times with marks and without are of the same images, each measured both ways; a ratio of 1 says that "
-            "marking costs nothing."
+            "marking costs nothing." + (f" {covers}" if covers else "")
         )
     blocks += _table(summary, notes, warm_up(summary), _WARM_UP, "warm-up")
     lines = processes(summary)
@@ -118,7 +120,16 @@ def section(summary: Summary, notes: Notes) -> list[str]:
         ratios = [f"speed-up {escaped(name)}" for name in summary.get("speedup") or {}]
         header = ("process", "status", *ratios, "all methods in memory", "threads", "images a block")
         blocks.append(table(header, lines, words=(1, 2 + len(ratios))))
+        blocks += _left_out(summary)
     return ["## The stopwatch", *blocks] if blocks else []
+
+
+def _left_out(summary: Summary) -> list[str]:
+    """Which processes and repeats are in no figure."""
+    passes = [f"{one['process']} (repeat {one['repeat']})" for one in (summary.get("passes") or {}).get("left_out", ())]
+    if not passes:
+        return []
+    return [f"In no figure, since not every method measured every image there: process {', '.join(passes)}."]
 
 
 def _table(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.rendering.canvas import blank, in_words, one_line, shortened
+from harness.rendering.canvas import blank, in_words, shortened
 from harness.tables import Estimate, MethodRow, Summary, headline, rated
+from harness.wording import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

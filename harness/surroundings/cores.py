@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Cores", "find_cores", "memory_limit_bytes"]
+__all__ = ["Cores", "find_cores", "memory_limit_bytes", "memory_limits_bytes"]
 
 _UNLIMITED_BYTES = 1 << 60  # what version 1 says instead of "max" is a number of about 2**63
 
@@ -44,7 +44,12 @@ def find_cores(root: Path = Path("/")) -> Cores:
 
 
 def memory_limit_bytes(root: Path = Path("/")) -> tuple[int, int] | None:
-    """The narrowest limit of control groups on memory, and what is in use under it; None for no limit.
+    """Of `memory_limits_bytes` the one that leaves least now; None for no limit."""
+    return min(memory_limits_bytes(root), key=lambda pair: pair[0] - pair[1], default=None)
+
+
+def memory_limits_bytes(root: Path = Path("/")) -> list[tuple[int, int]]:
+    """Each limit of a control group on memory, and what is in use under it.
 
     Cached files that the kernel would drop do not count as used.
     """
@@ -60,7 +65,7 @@ def memory_limit_bytes(root: Path = Path("/")) -> tuple[int, int] | None:
                 stat = _words(folder / "memory.stat")
                 cached = int(stat[stat.index(file_key) + 1]) if file_key in stat else 0
                 found.append((int(words[0]), max(0, int(used[0]) - cached)))
-    return min(found, key=lambda pair: pair[0] - pair[1], default=None)
+    return found
 
 
 def _online(root: Path) -> tuple[int, ...]:
@@ -103,7 +108,8 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
         if controllers and controller not in names:
             continue
         base = root / "sys/fs/cgroup"
-        mounts = (base / controllers, base / controller) if controllers else (base, base / "unified")
+        # Where both versions are mounted, the second has a folder beside those of the first.
+        mounts = (base / controllers, base / controller) if controllers else (base / "unified", base)
         mount = next((place for place in mounts if place.is_dir()), None)
         if mount is None:
             continue

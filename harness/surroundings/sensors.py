@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import psutil
 
-__all__ = ["NoSensors", "NvmlSensors", "Sensors", "gpus_of_driver", "sensors_for"]
+__all__ = ["DESCRIBED", "NoSensors", "NvmlSensors", "Sensors", "gpus_of_driver", "sensors_for"]
 
-_DESCRIBED = (
+DESCRIBED = (
     "name",
     "driver",
     "persistence_mode",
@@ -26,6 +26,7 @@ _DESCRIBED = (
     "application_clock_mhz",
     "uuid_sha256",
 )
+"""Fields of every description, beside ``reasons``."""
 
 _SETTING = 0x2
 _QUIET = 0x1 | _SETTING  # idle, and a clock that was set on purpose: neither comes over a run by surprise
@@ -53,10 +54,13 @@ class Sensors(Protocol):
         """
 
     def foreign(self) -> tuple[list[dict[str, Any]] | None, str | None]:
-        """``pid`` and ``memory_bytes`` of each process on the device that is not ours; None and why, if unknown."""
+        """``pid`` and ``memory_bytes`` of each process on the device that is not ours; None and why, if unknown.
+
+        One that only draws, such as a desktop, has ``graphics``, which is True, besides.
+        """
 
     def describe(self) -> dict[str, Any]:
-        """What stays as it is during a run, None where unknown, and ``reasons`` by field for those."""
+        """`DESCRIBED`: what stays as it is during a run, None where unknown, and ``reasons`` by field for those."""
 
 
 class NoSensors:
@@ -76,7 +80,7 @@ class NoSensors:
 
     def describe(self) -> dict[str, Any]:
         """Every field None."""
-        return {**dict.fromkeys(_DESCRIBED), "reasons": dict.fromkeys(_DESCRIBED, self.reason)}
+        return {**dict.fromkeys(DESCRIBED), "reasons": dict.fromkeys(DESCRIBED, self.reason)}
 
 
 class NvmlSensors:
@@ -123,22 +127,28 @@ class NvmlSensors:
         """See `Sensors.foreign`.
 
         Some drivers number processes as the host does, even inside a container. This process is then not to be found
-        among them, and only a single one can be taken for it.
+        among those that compute, and only a single one can be taken for it.
         """
         reasons: dict[str, str] = {}
-        found: dict[int, int | None] = {}
-        for kind in ("Compute", "Graphics"):
-            listed = self._ask(kind, reasons, f"nvmlDeviceGet{kind}RunningProcesses", self._part)
-            found |= {process.pid: process.usedGpuMemory for process in listed or ()}
+        computing, drawing = (self._running(kind, reasons) for kind in ("Compute", "Graphics"))
         if "Compute" in reasons:
             return None, f"the driver lists no processes: {reasons['Compute']}"
         ours = {os.getpid(), *_children(), *self._own}
-        if _on_device() and not ours & found.keys():
-            if len(found) == 1:
-                return [], None
-            how_many = f"{len(found)} processes, none of them this one" if found else "no process, not even this one"
-            return None, f"the driver lists {how_many}: it numbers or hides them otherwise than this container does"
-        return [{"pid": pid, "memory_bytes": memory} for pid, memory in sorted(found.items()) if pid not in ours], None
+        if _on_device() and not ours & computing.keys():
+            if len(computing) != 1:
+                some = f"{len(computing)} processes, none of them this one"
+                listed = some if computing else "no process, not even this one"
+                return None, f"the driver lists {listed}: it numbers or hides them otherwise than this container does"
+            ours |= computing.keys()
+        # One that does both computes.
+        found = {pid: {"pid": pid, "memory_bytes": memory, "graphics": True} for pid, memory in drawing.items()}
+        found |= {pid: {"pid": pid, "memory_bytes": memory} for pid, memory in computing.items()}
+        return [found[pid] for pid in sorted(found.keys() - ours)], None
+
+    def _running(self, kind: str, reasons: dict[str, str]) -> dict[int, int | None]:
+        """Bytes by process id, of those that have a context of this kind."""
+        listed = self._ask(kind, reasons, f"nvmlDeviceGet{kind}RunningProcesses", self._part)
+        return {process.pid: process.usedGpuMemory for process in listed or ()}
 
     def describe(self) -> dict[str, Any]:
         """See `Sensors.describe`."""

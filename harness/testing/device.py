@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from harness.surroundings.sensors import DESCRIBED
+
 __all__ = ["FakeClock", "FakeDevice", "FakeSensors"]
 
 
@@ -138,6 +140,8 @@ class FakeDevice:
 class FakeClock:
     """The `harness.clocks.Clock` of a `FakeDevice`."""
 
+    asynchronous = True
+
     def __init__(self, device: FakeDevice, *, forgetful: bool = False) -> None:
         """A `forgetful` clock returns from `settle` at once: the synchronisation that a stopwatch must not lack."""
         self._device, self._forgetful = device, forgetful
@@ -224,5 +228,7 @@ class FakeSensors:
         return [dict(one) for one in self._foreign], None
 
     def describe(self) -> dict[str, Any]:
-        """The little that there is to say."""
-        return {"driver": "fake", "max_clock_mhz": self._full_clock_mhz}
+        """The little that there is to say; the other fields are None with a reason."""
+        told = {"name": "fake device", "driver": "fake", "max_clock_mhz": self._full_clock_mhz}
+        reasons = {field: "a fake device has none" for field in DESCRIBED if field not in told}
+        return {**dict.fromkeys(DESCRIBED), **told, "reasons": reasons}

@@ -289,7 +289,7 @@ def test_standard_output_is_one_json_document(main_job: tuple[Path, subprocess.C
     out, done = main_job
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((out / "summary.json").read_text())
-    assert "measuring: 3/3" in done.stderr.splitlines()
+    assert "measuring: 3/3 blocks of images" in done.stderr.splitlines()
     assert "\x1b" not in done.stdout + done.stderr
 
 

@@ -15,6 +15,8 @@ import pytest
 import torch
 from rich.console import Console
 
+from harness import trust
+from harness.record import Condition, Sample
 from harness.surroundings.checks import Check, Verdict
 from harness.surroundings.checks.gpu import cuda_is_usable, examine_absent_gpu, examine_gpu, examine_working_gpu
 from harness.surroundings.checks.processor import examine_processor
@@ -29,7 +31,7 @@ from harness.surroundings.checks.steadiness import (
 from harness.surroundings.doctor import as_dict, conclusion, examine, screen
 from harness.surroundings.load import LoadMeter
 from harness.surroundings.sensors import NoSensors, NvmlSensors
-from harness.testing.nvml import UUID, FakeNvml
+from nvml import UUID, FakeNvml
 
 CPU = "sys/devices/system/cpu"
 METAL = {
@@ -235,6 +237,7 @@ def test_a_gpu_set_for_timing_gets_no_advice(monkeypatch: pytest.MonkeyPatch) ->
         ({"persistence": 0}, "persistence", "warn", "--persistence-mode=1"),
         ({"mig": 1}, "MIG", "warn", "other slices idle"),
         ({"compute": [(7, 1 << 30)]}, "GPU alone", "bad", "End them"),
+        ({"graphics": [(7, 1 << 20)]}, "GPU alone", "warn", "Leave its screen alone"),
         ({"refused": {"nvmlDeviceGetComputeRunningProcesses"}}, "GPU alone", "unknown", "nvidia-smi"),
         ({"refused": {"nvmlSystemGetDriverVersion"}}, "driver", "unknown", "in a container"),
         ({"refused": {"nvmlDeviceGetMigMode"}}, "MIG", "unknown", ""),
@@ -260,7 +263,7 @@ def test_each_fault_of_a_gpu_is_found(
 )
 def test_the_clock_is_judged_under_load(clocks: list[int | None], bits: int, verdict: Verdict, words: str) -> None:
     """One that is free to change may; one that did change by more than 5 % has spoilt the times already."""
-    states = tuple({"clock_mhz": clock, "throttle": []} for clock in clocks)
+    states = tuple(dict[str, Any](clock_mhz=clock, throttle=[]) for clock in clocks)
     sensors = NvmlSensors(UUID, FakeNvml(bits=bits))
     found = {check.name: check for check in examine_working_gpu(sensors, Watched((0.01,) * 15, states))}
     assert (found["GPU clock"].verdict, found["throttling"].verdict) == (verdict, "ok")
@@ -300,6 +303,62 @@ def test_a_gpu_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("harness.surroundings.doctor.sensors_for", full)
     last = examine(plant(tmp_path, METAL), waiting_seconds=0.0, working_seconds=0.0)[-1]
     assert (last.name, last.verdict, last.found) == ("GPU works", "bad", "CUDA out of memory.")
+
+
+LIMITS = {
+    "other load": ("load", 0.05),
+    "steal": ("load", 0.02),
+    "steadiness": ("noise", 0.10),
+    "GPU clock": ("clock", 0.05),
+    "throttling": ("throttling", 0.05),
+}
+"""Check of the doctor: finding of a run, and the limit of both."""
+
+
+def _doctor_says(name: str, value: float) -> Verdict:
+    looks = 100
+    if name == "other load":
+        return examine_load(load_of(value, 0), 0.0).verdict
+    if name in ("steal", "steadiness"):
+        meter = load_of(0, value if name == "steal" else 0)
+        meter.shares()
+        seconds = (0.01, 0.01 * (1 + value)) * 48 if name == "steadiness" else (0.01,) * looks
+        return {one.name: one for one in examine_steadiness(meter, Watched(seconds, ()))}[name].verdict
+    states = tuple(_states(name, value, looks))
+    found = examine_working_gpu(NvmlSensors(UUID, FakeNvml()), Watched((0.01,) * looks, states))
+    return {one.name: one for one in found}[name].verdict
+
+
+def _states(name: str, value: float, looks: int) -> Iterator[dict[str, Any]]:
+    for look in range(looks):
+        clock = 1000.0 * (1 + value * (look % 3 - 1) / 2) if name == "GPU clock" else 1000.0
+        yield {"clock_mhz": clock, "throttle": ["hw_thermal"] * (name == "throttling" and look < value * looks)}
+
+
+def _run_says(name: str, value: float) -> str:
+    looks = 100
+    states = list(_states(name, value, looks))
+    steal, others = value * (name == "steal"), value * (name == "other load")
+    seconds = (0.01, 0.01 * (1 + value * (name == "steadiness")))
+    cpu = {"own": 0.5, "others": others, "steal": steal}
+    conditions = [Condition(0, look, look, seconds, cpu=cpu, device_state=states[look]) for look in range(looks)]
+    total = {"conv": 1.0, "unattributed": 0.0, "total": 1.0}
+    samples = [
+        Sample(0, 0, "a", str(look), look, 0, "ok", seconds=total, device_state=states[look]) for look in range(looks)
+    ]
+    found = {one.name: one for one in trust.examine(samples, conditions, {"schema_version": 2})}
+    return found[LIMITS[name][0]].verdict
+
+
+@pytest.mark.usefixtures("_four_online")
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("times", [0.8, 1.2])
+def test_what_is_bad_to_the_doctor_is_inconclusive_to_a_run(name: str, times: float) -> None:
+    """And what is not, is not: the same signal a fifth below the limit and a fifth above, judged by both."""
+    value = times * LIMITS[name][1]
+    expected = times > 1
+    assert (_doctor_says(name, value) == "bad") is expected
+    assert (_run_says(name, value) == "inconclusive") is expected
 
 
 def test_the_real_machine_is_examined_on_one_screen() -> None:

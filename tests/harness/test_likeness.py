@@ -264,15 +264,16 @@ def test_a_run_is_not_resumed_on_what_is_another_machine(path: str, value: objec
         resumed_manifest(MANIFEST, changed(path, value))
 
 
-def test_a_run_of_the_first_schema_can_be_resumed() -> None:
-    """What it did not record is not held against it, and what is added makes it a run of this schema."""
+def test_a_run_of_the_first_schema_cannot_be_resumed() -> None:
+    """Its methods took turns image by image, and what is added now would be measured in another way."""
     older = {key: value for key, value in MANIFEST.items() if key not in ("flags", "argv", "seeds", "processes")}
     older |= {"schema_version": 1, "machine": {"cpu": "A CPU", "threads": 2, "device": "cuda"}}
-    resumed = resumed_manifest(older, MANIFEST)
-    assert resumed["schema_version"] == SCHEMA_VERSION
+    with pytest.raises(PlanError, match="measured by an earlier version"):
+        resumed_manifest(older, MANIFEST)
+    resumed = resumed_manifest({**older, "schema_version": SCHEMA_VERSION}, MANIFEST)
     assert resumed["machine"] == older["machine"]
     with pytest.raises(PlanError, match="machine cpu"):
-        resumed_manifest(older, changed("machine/cpu", "Another CPU"))
+        resumed_manifest({**older, "schema_version": SCHEMA_VERSION}, changed("machine/cpu", "Another CPU"))
 
 
 def test_a_new_manifest_has_what_likeness_reads(

@@ -181,9 +181,17 @@ def test_siblings_are_one_core(four: Path) -> None:
             },
             None,
         ),
+        (
+            {
+                "proc/self/cgroup": "1:cpu:/\n0::/a\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/unified/a/cpu.max": "150000 100000\n",
+            },
+            1.5,
+        ),
         ({}, None),
     ],
-    ids=["none", "half", "of the parent", "version 1 as the host names it", "version 1 without", "not Linux"],
+    ids=["none", "half", "of the parent", "version 1 as the host names it", "version 1 without", "both", "not Linux"],
 )
 def test_the_narrowest_quota_holds(four: Path, files: dict[str, str], quota: float | None) -> None:
     """In either version of control groups, with or without a namespace of their own."""
@@ -213,9 +221,19 @@ def test_the_narrowest_quota_holds(four: Path, files: dict[str, str], quota: flo
             (1000, 600),
         ),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, None),
+        (
+            {
+                "proc/self/cgroup": "0::/a\n",
+                "sys/fs/cgroup/a/memory.max": "1000\n",
+                "sys/fs/cgroup/a/memory.current": "100\n",
+                "sys/fs/cgroup/memory.max": "2000\n",
+                "sys/fs/cgroup/memory.current": "1900\n",
+            },
+            (2000, 1900),
+        ),
         ({}, None),
     ],
-    ids=["version 2", "version 1", "unlimited", "not Linux"],
+    ids=["version 2", "version 1", "unlimited", "a fuller parent", "not Linux"],
 )
 def test_a_limit_on_memory_is_seen(tmp_path: Path, files: dict[str, str], expected: tuple[int, int] | None) -> None:
     """Cached files can be dropped and do not count as used; a limit of 2**63 is none."""

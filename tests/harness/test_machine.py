@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,11 @@ import pytest
 import torch
 
 from harness.machine import ENVIRONMENT, describe_flags, describe_machine, describe_software, describe_source
+from harness.manifest import check_same_plan, resumed_manifest
+from harness.plan import Plan, PlanError
 from harness.precision import arithmetic
+from harness.surroundings.cores import find_cores
+from harness.surroundings.processor import processor_name
 
 GIB = 2**30
 
@@ -39,7 +45,10 @@ def test_every_field_that_is_none_says_why(tmp_path: Path) -> None:
 
 
 def test_the_tightest_limit_of_all_groups_counts(tmp_path: Path) -> None:
-    """Version 2: a group may take what each group above it may take, too; ``max`` is no limit."""
+    """Version 2: a group may take what each group above it may take, too; ``max`` is no limit.
+
+    How much of a limit is in use at the moment makes it no tighter.
+    """
     base = "sys/fs/cgroup"
     root = system(
         tmp_path,
@@ -50,6 +59,9 @@ def test_the_tightest_limit_of_all_groups_counts(tmp_path: Path) -> None:
             f"{base}/cpu.max": "max 100000\n",
             f"{base}/outer/inner/memory.max": "max\n",
             f"{base}/outer/memory.max": "1048576\n",
+            f"{base}/outer/memory.current": "4096\n",
+            f"{base}/memory.max": "2097152\n",
+            f"{base}/memory.current": "2097152\n",
         },
     )
     machine = describe_machine("cpu", root)
@@ -67,11 +79,24 @@ def test_limits_of_the_first_version_of_cgroups_are_read(tmp_path: Path) -> None
         f"{base}/cpu/cpu.cfs_quota_us": "-1\n",
         f"{base}/cpu/cpu.cfs_period_us": "100000\n",
         f"{base}/memory/box/memory.limit_in_bytes": f"{2**63 - 4096}\n",
+        f"{base}/memory/box/memory.usage_in_bytes": "4096\n",
+        f"{base}/memory/memory.limit_in_bytes": f"{2**59}\n",
+        f"{base}/memory/memory.usage_in_bytes": "4096\n",
     }
     machine = describe_machine("cpu", system(tmp_path, files))
     assert machine["cpu_quota"] == 0.5
     assert machine["memory_limit_bytes"] is None
     assert machine["memory_limit_bytes_reason"] == "no limit was found"
+
+
+def test_processors_are_those_that_the_doctor_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Online, allowed and granted ones have one source."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {1, 2, 5}, raising=False)
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "250000 100000\n"}
+    root = system(tmp_path, files | {"sys/devices/system/cpu/online": "0-2,5\n"})
+    machine, cores = describe_machine("cpu", root), find_cores(root)
+    told = (machine["logical_cpus"], machine["usable_cpus"], machine["cpu_quota"])
+    assert told == (len(cores.online), len(cores.allowed), cores.quota) == (4, 3, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +107,7 @@ def test_limits_of_the_first_version_of_cgroups_are_read(tmp_path: Path) -> None
         ({"run/.containerenv": ""}, "podman", None),
         ({"run/systemd/container": "lxc\n", ".dockerenv": ""}, "lxc", None),
         ({"proc/cpuinfo": "flags\t\t: fpu hypervisor lahf\n"}, None, "hypervisor"),
+        ({"proc/cpuinfo": "model name\t: hypervisor\nflags\t\t: hypervisor_aware\n"}, None, None),
         ({"proc/cpuinfo": "flags\t\t: fpu lahf\n", "sys/class/dmi/id/sys_vendor": "Board maker\n"}, None, None),
         (
             {
@@ -111,6 +137,13 @@ def test_the_boot_is_told_apart_and_not_named(tmp_path: Path) -> None:
     assert machine["boot_id_sha256"] == hashlib.sha256(plain.encode()).hexdigest()[:16]
     assert plain not in json.dumps(machine)
     assert machine["cpu"] == "A CPU"
+
+
+def test_a_processor_without_a_name_is_told_by_its_kind(tmp_path: Path) -> None:
+    """As on ARM; the two that ask, a run and the doctor, get the same answer."""
+    root = system(tmp_path, {"proc/cpuinfo": "processor\t: 0\nCPU implementer\t: 0x41\n"})
+    expected = platform.processor() or platform.machine()
+    assert describe_machine("cpu", root)["cpu"] == processor_name(root) == expected
 
 
 def test_a_gpu_is_described_by_torch_and_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,3 +257,16 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path: Path) -> None:
     """As where the package was installed."""
     expected = {"commit": None, "dirty": None, "diff_sha256": None, "reason": "not run from a git checkout"}
     assert describe_source(tmp_path) == expected
+
+
+def test_a_run_that_was_measured_in_another_way_is_not_resumed() -> None:
+    """Its samples know no blocks; one line, before anything is prepared, says what can be done with it."""
+    older = {"schema_version": 1, "plan": Plan.of({}).model_dump(mode="json"), "methods": {}}
+    told = (
+        "^--resume: the run in --out was measured by an earlier version \\(schema 1\\); "
+        "report it with `harness report`, or start a new run with another --out$"
+    )
+    with pytest.raises(PlanError, match=told):
+        check_same_plan(older, Plan.of({}))
+    with pytest.raises(PlanError, match=told):
+        resumed_manifest(older, older | {"schema_version": 2})

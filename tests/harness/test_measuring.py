@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -139,7 +140,7 @@ def test_a_quick_method_is_called_once_untimed_when_its_turn_begins(tmp_path: Pa
     lab = Laboratory(tmp_path / "run")
     lab.run({name: Displaced(lab.device, name, seconds) for name, seconds in COST.items()}, images(48))
     assert {(one.method, (one.seconds or {})["conv"]) for one in lab.samples()} == set(COST.items())
-    assert lab.folder.read_manifest()["processes"][0]["primed"] == ["a", "b"]
+    assert lab.folder.read_manifest()["primed"] == {"a": True, "b": True}
 
 
 def test_a_pass_that_goes_on_measures_only_what_is_missing(tmp_path: Path) -> None:
@@ -167,11 +168,31 @@ def test_a_pass_that_goes_on_measures_only_what_is_missing(tmp_path: Path) -> No
     whole = keys(measured("whole", None))
     assert len(whole) == len(set(whole)) == 2 * 6 * 2 + 5 * 2
     for stop_at in (0, 1, 5, 11, 12):
-        assert keys(measured(f"stopped-{stop_at}", stop_at)) == whole
+        lab = measured(f"stopped-{stop_at}", stop_at)
+        assert keys(lab) == whole
+        sequences = [sample.sequence for sample in lab.folder.read_samples()]
+        assert len(set(sequences)) == len(sequences)
+        assert {sample.attempt for sample in lab.folder.read_samples()} == {0: {1}, 12: {0}}.get(stop_at, {0, 1})
     lab = Laboratory(tmp_path / "whole", FakeDevice(), plan=Plan.of({"methods": "a,b", "repeats": 2}))
     again = detectors(lab.device)
     lab.run(again, images(6))
     assert {detector.calls for detector in again.values()} == {0}, "a complete pass warms nothing up"
+
+
+def test_a_block_that_was_not_complete_is_taken_anew(tmp_path: Path) -> None:
+    """What is compared must be of one time: the machine may be another by then. The old lines stay in the file."""
+    lab = Laboratory(tmp_path / "run", plan=Plan.of({"methods": "a,b", "block": 3}))
+    lab.run(detectors(lab.device), images(6))
+    path = lab.out / "samples.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:4]))
+    lab.run(detectors(lab.device), images(6))
+    samples = lab.folder.read_samples()
+    assert {sample.attempt for sample in samples} == {1}
+    assert len(samples) == len(lines)
+    assert len(path.read_text().splitlines()) == len(lines) + 4
+    (about,) = lab.folder.read_manifest()["processes"]
+    assert [each["warm_up"].keys() for each in (*about["earlier"], about)] == [{"a", "b"}, {"a", "b"}]
 
 
 def test_another_process_begins_otherwise_and_writes_no_detections(lab: Laboratory) -> None:
@@ -196,11 +217,11 @@ def test_where_memory_does_not_hold_all_methods_each_is_loaded_for_its_turn(tmp_
     lab = Laboratory(tmp_path / "run", device)
 
     class Heavy(OnDevice):
-        """Its weights take 40 bytes as long as somebody holds on to it, a call 30 more."""
+        """Its weights take 45 bytes as long as somebody holds on to it, a call 50 more: two never fit."""
 
         def __init__(self, name: str) -> None:
-            super().__init__(device, COST[name], bytes_=30)
-            self.weights = device.holding(40)
+            super().__init__(device, COST[name], bytes_=50)
+            self.weights = device.holding(45)
             self.weights.__enter__()
 
         def __del__(self) -> None:
@@ -213,6 +234,75 @@ def test_where_memory_does_not_hold_all_methods_each_is_loaded_for_its_turn(tmp_
     assert not about["resident"]
     assert about["resident_reason"].startswith("out of memory while all were loaded and ")
     assert {sample.resident for sample in samples} == {False}
+
+
+def test_memory_that_runs_out_later_makes_room_and_takes_the_block_anew(tmp_path: Path) -> None:
+    """A large image after many small ones; what was taken before stands, and no sample is lost."""
+    device = FakeDevice(memory_bytes=100)
+    lab = Laboratory(tmp_path / "run", device)
+
+    class Growing(OnDevice):
+        """30 bytes of weights; the seventh image takes 60 more."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__(device, COST[name])
+            self.weights = device.holding(30)
+            self.weights.__enter__()
+
+        def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Any:
+            self.bytes = 60 if int(image[0, 0, 0]) == 7 else 5
+            return super().detect(image, proposals)
+
+        def __del__(self) -> None:
+            self.weights.__exit__(None, None, None)
+
+    lab.run({name: Growing(name) for name in ("a", "b")}, images(24), load=Growing)
+    samples = lab.samples()
+    assert len(samples) == 2 * 24
+    assert {sample.status for sample in samples} == {"ok"}
+    assert {sample.resident for sample in samples if sample.image == "image-7"} == {False}
+    assert {sample.resident for sample in samples} == {True, False}
+    (about,) = lab.folder.read_manifest()["processes"]
+    assert about["resident_reason"].startswith("out of memory while all were loaded and ")
+
+
+def test_a_method_that_cannot_be_loaded_is_rows_with_its_reason(tmp_path: Path) -> None:
+    """The others are measured; what was not measured is tried again when the run goes on."""
+    device = FakeDevice()
+    lab = Laboratory(tmp_path / "run", device)
+
+    def load(name: str) -> Any:
+        if name == "b":
+            raise torch.OutOfMemoryError("no room for b")
+        return OnDevice(device, COST[name])
+
+    lab.run(["a", "b"], images(6), load=load)
+    assert {(one.method, one.status) for one in lab.samples()} == {("a", "ok"), ("b", "oom")}
+    lab.run(["a", "b"], images(6), load=lambda name: OnDevice(device, COST[name]))
+    assert {(one.method, one.status) for one in lab.samples()} == {("a", "ok"), ("b", "ok")}
+    assert len(lab.samples()) == 2 * 6
+
+
+def test_a_failed_call_holds_on_to_nothing(tmp_path: Path) -> None:
+    """Else one failure for lack of memory would bring about the next."""
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    class Failing(OnDevice):
+        """Fails with something large in hand."""
+
+        def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Any:
+            large = torch.zeros(1000)
+            assert all(each() is None for each in alive), "of the call before"
+            alive.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("no memory")
+
+    lab = Laboratory(tmp_path / "run", plan=Plan.of({"methods": "a"}))
+    gc.disable()
+    try:
+        lab.run({"a": Failing(lab.device, 1.0)}, images(4))
+    finally:
+        gc.enable()
+    assert len(alive) > 4
 
 
 def test_out_of_memory_on_one_image_is_a_row_of_its_own(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import torch
+
 from harness.residence import Residence
 
 
@@ -36,3 +39,24 @@ def test_after_eviction_one_method_at_a_time_is_loaded_for_its_turn() -> None:
     ]
     assert loaded == ["a", "b", "a"]
     assert (residence.resident, residence.reason, residence.names) == (False, "no room", ("a", "b"))
+
+
+def test_methods_that_cannot_all_be_loaded_are_loaded_one_at_a_time() -> None:
+    """Those that were loaded by then make room; another error than a lack of memory is not hidden."""
+    room = {"a": 1, "b": 1, "c": 1}
+
+    def load(name: str) -> Any:
+        if not room[name]:
+            raise torch.OutOfMemoryError("full")
+        return name.upper()
+
+    assert Residence.loaded(["a", "b"], load).resident
+    room["b"] = 0
+    residence = Residence.loaded(["a", "b", "c"], load)
+    assert (residence.resident, residence.reason) == (False, "out of memory while b was loaded beside the others")
+    assert residence.names == ("a", "b", "c")
+    assert residence.enter("c") == ("C", True)
+    with pytest.raises(torch.OutOfMemoryError):
+        residence.enter("b")
+    with pytest.raises(KeyError):
+        Residence.loaded(["d"], load)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +231,19 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"summary\.json is missing"):
         RunFolder(tmp_path).read_summary()
     assert list(read_lines(tmp_path / "none.jsonl")) == []
+
+
+def test_two_processes_cannot_write_one_run(folder: RunFolder) -> None:
+    """The second is refused at once, as long as the first lives; a killed one leaves nothing that is in the way."""
+    code = "import sys,time; from pathlib import Path; from harness.runs import RunFolder\n"
+    code += "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, folder.path], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="is being written by another process; wait for it, or choose another --out"):
+            folder.check_free(resume=True, overwrite=False)
+        other.kill()
+    folder.check_free(resume=True, overwrite=False)
+    with folder.held(), pytest.raises(RunError, match="another process"), RunFolder(folder.path).held():
+        pass
+    assert [path.name for path in folder.path.iterdir()] == ["manifest.json"]

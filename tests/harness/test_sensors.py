@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,15 +15,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.surroundings.sensors import NoSensors, NvmlSensors, gpus_of_driver, sensors_for
-from harness.testing.nvml import UUID, FakeNvml
+from harness.surroundings.sensors import DESCRIBED, NoSensors, NvmlSensors, Sensors, gpus_of_driver, sensors_for
+from harness.testing.device import FakeDevice, FakeSensors
+from nvml import UUID, FakeNvml
 
 STATE = {
     "clock_mhz": "nvmlDeviceGetClockInfo",
     "temperature_c": "nvmlDeviceGetTemperature",
     "memory_bytes": "nvmlDeviceGetMemoryInfo",
 }
-DESCRIBED = {
+DESCRIPTION = {
     "name": "nvmlDeviceGetName",
     "driver": "nvmlSystemGetDriverVersion",
     "persistence_mode": "nvmlDeviceGetPersistenceMode",
@@ -118,12 +120,12 @@ def test_a_slice_answers_for_memory_and_the_whole_gpu_for_the_clock() -> None:
 
 
 def test_foreign_processes_are_neither_us_nor_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Computing and drawing ones, each once; memory that the driver does not tell is None."""
+    """Computing and drawing ones, each once and told apart; memory that the driver does not tell is None."""
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     me = os.getpid()
     nvml = FakeNvml(compute=[(me, 5), (11, 7), (13, 9)], graphics=[(12, None), (11, 7)])
     assert NvmlSensors(UUID, nvml, own={13}).foreign() == (
-        [{"pid": 11, "memory_bytes": 7}, {"pid": 12, "memory_bytes": None}],
+        [{"pid": 11, "memory_bytes": 7}, {"pid": 12, "memory_bytes": None, "graphics": True}],
         None,
     )
     assert NvmlSensors(UUID, FakeNvml(compute=[(me, 5)])).foreign() == ([], None)
@@ -140,6 +142,22 @@ def test_numbers_of_another_namespace_are_not_taken_for_foreigners(
     foreign, reason = NvmlSensors(UUID, FakeNvml(compute=listed)).foreign()
     assert foreign == ([] if known else None)
     assert (reason is None) == known
+
+
+def test_a_desktop_does_not_hide_which_number_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """We compute: the only one that does is us, under whatever number, and who only draws is not."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    desktop = [(900_007, 3), (900_001, 5)]
+    foreign, reason = NvmlSensors(UUID, FakeNvml(compute=[(900_001, 5)], graphics=desktop)).foreign()
+    assert (foreign, reason) == ([{"pid": 900_007, "memory_bytes": 3, "graphics": True}], None)
+    assert NvmlSensors(UUID, FakeNvml(graphics=desktop)).foreign()[0] is None
+
+
+def test_a_device_that_cannot_draw_lists_who_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice refuses the question for drawing processes."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    nvml = FakeNvml(compute=[(7, 1)], refused={"nvmlDeviceGetGraphicsRunningProcesses"})
+    assert NvmlSensors(UUID, nvml).foreign() == ([{"pid": 7, "memory_bytes": 1}], None)
 
 
 def test_without_a_context_of_ours_all_that_is_listed_is_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,13 +191,23 @@ def test_a_description_is_whole_and_names_nobodys_card() -> None:
     assert UUID not in json.dumps(about)
 
 
-@pytest.mark.parametrize(("field", "function"), DESCRIBED.items())
+@pytest.mark.parametrize(("field", "function"), DESCRIPTION.items())
 @pytest.mark.parametrize("how", ["refused", "absent"])
 def test_a_description_says_why_a_field_is_missing(field: str, function: str, how: str) -> None:
     """Refused by the driver, or gone from newer bindings: None and a reason, and no other field suffers."""
     lacking: Any = {how: {function}}
     about = NvmlSensors(UUID, FakeNvml(**lacking)).describe()
     assert [name for name, value in about.items() if value is None] == list(about["reasons"]) == [field]
+
+
+@pytest.mark.parametrize("make", [lambda: NvmlSensors(UUID, FakeNvml()), lambda: FakeSensors(FakeDevice())])
+def test_all_sensors_describe_the_same_fields(make: Callable[[], Sensors]) -> None:
+    """Each field has a value or a reason, so that what reads one kind reads all."""
+    about = make().describe()
+    reasons = about.pop("reasons")
+    assert about.keys() == set(DESCRIBED)
+    assert [name for name, value in about.items() if value is None] == [name for name in about if name in reasons]
+    assert all(reasons.values())
 
 
 def test_without_sensors_every_answer_is_the_reason() -> None:
@@ -195,7 +223,7 @@ def test_without_sensors_every_answer_is_the_reason() -> None:
 def test_the_device_is_torchs_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the UUID that torch gives, so that CUDA_VISIBLE_DEVICES is respected."""
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _index: SimpleNamespace(uuid=UUID))
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
     assert sensors_for("cuda").state()[1] is None
     assert gpus_of_driver() == (1, None)
 
@@ -205,7 +233,7 @@ def test_no_driver_is_a_reason(monkeypatch: pytest.MonkeyPatch, lacking: str) ->
     """A run goes on without sensors."""
     nvml = FakeNvml(refused={"nvmlInit"}) if lacking == "nvmlInit" else FakeNvml(prefix="?")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _index: SimpleNamespace(uuid=UUID))
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
     sensors = sensors_for("cuda")
     assert isinstance(sensors, NoSensors)
     assert sensors.reason.startswith("the NVIDIA driver does not answer: Not ")

@@ -37,6 +37,7 @@ def summary_of(speedup: float | None, half: float, *, methods: tuple[str, ...]) 
     seconds = [8.0 / (speedup or 1) ** place for place in range(len(methods))]
     return {
         "schema_version": 2,
+        "samples": 1,
         "trust": {"verdict": "ok", "reasons": []},
         "baseline": methods[0],
         "plan": {"dataset": "shapes", "methods": list(methods), "precision": "fp32", "device": "cpu"},
@@ -91,7 +92,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         )
         found = summary_of(speedup, half, methods=methods)
         folder.write_summary(found | (summary or {}))
-        (folder.path / "samples.jsonl").write_text(f'{{"of": "{name}"}}\n')
+        (folder.path / "samples.jsonl").write_text(json.dumps({"of": name}) + "\n")
         return folder
 
     return make
@@ -116,6 +117,33 @@ def test_like_runs_overlap_where_their_intervals_have_a_value_in_common(make_run
     assert apart["speedups"]["fast"]["conv"]["overlap"] is False
     assert "fast speed-up conv: the intervals lie apart" in screen(apart)
     assert re.search(r"\| fast +\| speed-up total .*\| +apart \|", markdown(apart))
+
+
+def test_an_interval_that_begins_at_zero_can_be_the_widest(make_run: MakeRun) -> None:
+    """Of 200 % of its ratio; zero is an end like any other."""
+    model = compare_runs([make_run("a", 4.0, 4.0), make_run("b", 4.0, 0.25)])
+    assert "the intervals overlap, the widest is 200.0 % of its ratio" in " ".join(screen(model).split())
+
+
+def test_a_summary_that_is_not_of_the_samples_on_disk_is_made_anew(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run that went on since, of one that is not complete, and of one that does not say of how many it is."""
+    anew: list[str] = []
+
+    def summarise(folder: RunFolder) -> dict[str, Any]:
+        anew.append(folder.path.name)
+        return folder.read_summary()
+
+    monkeypatch.setattr("harness.side_by_side.summarise", summarise)
+    compare_runs([make_run("a"), make_run("b")])
+    assert anew == []
+    went_on = make_run("c")
+    with (went_on.path / "samples.jsonl").open("a") as file:
+        file.write("{}\n")
+    unfinished, silent = make_run("d", status="running"), make_run("e", summary={"samples": None})
+    compare_runs([went_on, unfinished, silent])
+    assert anew == ["c", "d", "e"]
 
 
 def test_two_runs_are_not_pooled(make_run: MakeRun) -> None:

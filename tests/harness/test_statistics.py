@@ -1,6 +1,8 @@
-"""Intervals, against SciPy, NumPy and slow literal forms; how often they hold the truth is in test_coverage.py."""
+"""Intervals, against SciPy, NumPy and slow literal forms; how often they hold the truth is in a file of its own."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
+from harness.regression import line
 from harness.statistics import (
     PROCESSES_FOR_INTERVAL,
     Estimate,
     StatisticsError,
     geometric_mean_ratio,
-    line,
     mean,
     over_processes,
     percentile,
     ratio_of_means,
+    t_quantile,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -116,7 +119,7 @@ def test_a_stage_that_a_method_lacks() -> None:
     assert none(ratio_of_means(nothing, some))[0] == 0
     assert none(ratio_of_means(some, nothing)) == (None, "what it would be divided by is 0")
     assert none(geometric_mean_ratio(some, nothing))[0] is None
-    assert none(over_processes([0.0, 1.0, 2.0]))[0] is None
+    assert none(over_processes([0.0, 0.0, 0.0])) == (0, "it is 0 in every process")
 
 
 def test_values_that_do_not_belong_together_are_refused() -> None:
@@ -144,12 +147,26 @@ def test_ratio_of_proportional_times_is_exact() -> None:
 
 
 def test_ratio_over_a_constant_is_a_mean() -> None:
-    """With nothing to pair, the interval is that of the mean divided by the constant."""
+    """With nothing to pair, the interval is that of the mean over the constant, but for unlike images' lost freedom."""
     above = np.random.default_rng(3).normal(5, 1, size=30)
     blocks = np.arange(30) // 4
     for of in (None, blocks):
         ratio, plain = ratio_of_means(above, np.full(30, 2.0), of), mean(above / 2, of)
-        assert ends(ratio) == pytest.approx(ends(plain), rel=1e-12)
+        assert ratio.value == pytest.approx(plain.value, rel=1e-12)
+        assert log_half(ratio) == pytest.approx(log_half(plain), rel=0.03)
+        assert log_half(ratio) > log_half(plain)
+
+
+def test_images_that_count_for_nothing_leave_no_freedom() -> None:
+    """Five images make all of both times, and twenty hardly any: the interval is the one of the five alone."""
+    rng = np.random.default_rng(4)
+    above, below = rng.normal(20, 1, size=25), np.ones(25)
+    above[5:] *= 1e-6
+    below[5:] *= 1e-6
+    # The sum of squares is scaled by 25 / 24 for all images and by 5 / 4 for five.
+    five, all_of_them = ratio_of_means(above[:5], below[:5]), ratio_of_means(above, below)
+    t = stats.t.ppf(0.975, 4) / stats.t.ppf(0.975, 4.8)
+    assert log_half(five) / log_half(all_of_them) == pytest.approx(t * np.sqrt(5 / 4 * 24 / 25), rel=1e-2)
 
 
 @pytest.mark.parametrize("images_of_a_block", [1, 5])
@@ -188,7 +205,10 @@ def test_laws_of_a_ratio(values: tuple[Floats, Floats, npt.NDArray[np.int64], Fl
         same = pytest.approx((value, low, high), rel=1e-6)
         assert ends(ratio(scale * above, scale * below, blocks, lag)) == same
         assert ends(ratio(above[order], below[order], 3 - blocks[order], lag[order])) == same
-        assert ends(ratio(above, below, blocks, 5 - 2 * lag)) == same
+        assert ends(ratio(above, below, blocks, 3 * lag)) == same
+        assert float(np.mean(above) / np.mean(below)) == pytest.approx(
+            ratio_of_means(above, below, blocks, lag).value, rel=1e-12
+        )
         turned = ends(ratio(below, above, blocks, -lag))
         assert (1 / turned[0], 1 / turned[2], 1 / turned[1]) == same
 
@@ -209,12 +229,15 @@ def test_what_the_second_place_costs_is_no_noise() -> None:
     above, below = np.append(above, above[::-1]), np.append(below, below[::-1])
     lag = np.append(lag, lag[::-1])
     assert log_half(geometric_mean_ratio(above, below, None, lag)) == pytest.approx(0, abs=1e-12)
-    assert log_half(ratio_of_means(above, below, None, lag)) < 1e-3
+    value, low, high = ends(ratio_of_means(above, below, None, lag))
+    # The dearer images happened to have one method later more often: this is what the value may be off.
+    assert high == value > 20
+    assert low == pytest.approx(20, rel=1e-6)
     assert log_half(ratio_of_means(above, below)) > 4e-3
 
 
-def test_interval_without_places_is_that_of_a_regression() -> None:
-    """On logarithms: NumPy's least squares on places that are as often early as late, whose constant has this error."""
+def test_interval_is_that_of_a_regression_at_lag_0() -> None:
+    """On logarithms: NumPy's least squares, whose constant has this error where places are as often early as late."""
     rng = np.random.default_rng(8)
     lag = np.tile([1.0, -1.0], 10)
     logs = 0.5 + 0.02 * lag + rng.normal(0, 0.02, 20)
@@ -226,10 +249,49 @@ def test_interval_without_places_is_that_of_a_regression() -> None:
     assert log_half(found) == pytest.approx(stats.t.ppf(0.975, 18) * error, rel=1e-9)
 
 
+@pytest.mark.parametrize("odd", [1.0, 2.0, 3.0])
+def test_interval_lies_around_the_ratio_in_equal_places(odd: float) -> None:
+    """With places left over: least squares with the spread of White's HC1, written out with matrices."""
+    rng = np.random.default_rng(8)
+    lag = np.append(np.tile([1.0, -1.0], 10), odd)
+    logs = 0.5 + 0.005 * lag + rng.normal(0, 0.02, 21)
+    design = np.stack([np.ones(21), lag], axis=1)
+    inverse = np.linalg.inv(design.T @ design)
+    at_equal_places = inverse @ design.T @ logs
+    left = logs - design @ at_equal_places
+    error = np.sqrt(21 / 19 * (inverse @ (design.T * left**2) @ design @ inverse)[0, 0])
+    counts = (inverse @ design.T)[0]
+    freedom = 19 / 21 * np.sum(counts**2) ** 2 / np.sum(counts**4)
+    value, low, high = ends(geometric_mean_ratio(np.exp(logs), np.ones(21), None, lag))
+    half = stats.t.ppf(0.975, freedom) * error
+    assert value == pytest.approx(np.exp(logs.mean()))
+    assert (np.log(low), np.log(high)) == pytest.approx((at_equal_places[0] - half, at_equal_places[0] + half))
+
+
+@settings(deadline=None)
+@given(st.integers(2, 30), st.floats(0.001, 0.2), st.integers(0, 99))
+def test_what_places_leave_over_is_within_the_interval(half: int, cost: float, seed: int) -> None:
+    """Nothing but the place costs, and the first method was later once more: the interval ends at 20, or around it."""
+    lag = np.append(np.tile([1.0, -1.0], half), 1.0)
+    image = np.random.default_rng(seed).lognormal(0, 0.3, size=len(lag))
+    above, below = 20 * image * (1 + cost * (lag > 0)), image * (1 + cost * (lag < 0))
+    value, low, high = ends(geometric_mean_ratio(above, below, None, lag))
+    assert (low, high) == pytest.approx((20, value), rel=1e-9)
+    assert value > 20
+    value, low, high = ends(ratio_of_means(above, below, None, lag))
+    # The delta method is exact to first order in the cost.
+    assert low < 20 * (1 + cost**2)
+    assert high > 20 * (1 - cost**2)
+
+
 def test_places_that_never_change_explain_nothing() -> None:
-    """Nor do they with fewer than four blocks."""
+    """Nor do they where they hardly changed, or with fewer than four blocks."""
     rng = np.random.default_rng(9)
     above, below = rng.lognormal(size=12), rng.lognormal(size=12)
+    some = np.where(np.arange(12) % 6 == 0, above, 0.0)
+    assert ratio_of_means(some, below, None, np.tile([1.0, -1.0], 6)) == ratio_of_means(some, below)
+    once = np.append(np.ones(11), 0.5)
+    assert geometric_mean_ratio(above, below, None, once) == geometric_mean_ratio(above, below)
     assert ratio_of_means(above, below, None, np.ones(12)) == ratio_of_means(above, below)
     three = np.arange(12) // 4
     assert ratio_of_means(above, below, three, np.tile([1.0, -1.0], 6)) == ratio_of_means(above, below, three)
@@ -251,29 +313,62 @@ def test_two_processes_are_too_few() -> None:
     assert reason == "an interval over processes needs at least 3, there are 2"
 
 
-@pytest.mark.parametrize(("q", "needed"), [(0.5, 5), (0.9, 29), (0.95, 59), (0.99, 299)])
-def test_percentiles_need_so_many_images(q: float, needed: int) -> None:
-    """Sizes for a one-sided 95 % bound, as MLPerf's rules for early stopping have them."""
-    values = np.random.default_rng(10).lognormal(size=needed)
+def test_a_process_at_or_below_0_gives_a_plain_interval() -> None:
+    """The unattributed rest of a device lies around 0: SciPy's one-sample t test of the values themselves."""
+    for values in ([-1e-6, 2e-6, 3e-6], [0.0, 1.0, 2.0, 4.0], [-3.0, -2.0, -2.5]):
+        reference = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        expected = (np.mean(values), reference.low, reference.high)
+        assert ends(over_processes(values)) == pytest.approx(expected, rel=1e-9)
+    assert none(over_processes([-1.0, 2.0]))[0] == 0.5
+
+
+@pytest.mark.parametrize(("q", "needed", "both"), [(0.5, 5, 6), (0.9, 29, 36), (0.95, 59, 72), (0.99, 299, 368)])
+def test_percentiles_need_so_many_images(q: float, needed: int, both: int) -> None:
+    """The value as MLPerf's rules for early stopping have it; both ends of an interval only from more images on."""
+    values = np.random.default_rng(10).lognormal(size=both)
     value, low, high = ends(percentile(values, q))
     assert low <= value <= high == values.max()
+    few = percentile(values[1:], q)
+    assert few.value == np.quantile(values[1:], q)
+    assert few.high is None
+    assert f"the upper end of its interval needs {both} images" in (few.reason or "")
+    assert (few.reason or "").endswith(f", there are {both - 1}")
+    assert percentile(values[:needed], q).value is not None
     plural = f"p{100 * q:g} needs {needed} images, there are {needed - 1}"
-    assert none(percentile(values[1:], q)) == (None, plural)
+    assert none(percentile(values[: needed - 1], q)) == (None, plural)
+
+
+def test_both_ends_of_a_median_can_be_missing() -> None:
+    """Five images may all lie to one side of it, in 3 % of cases on each."""
+    value, reason = none(percentile(np.arange(5.0), 0.5))
+    assert value == 2
+    assert reason == (
+        "the upper end of its interval needs 6 images, the lower end of its interval needs 6 images, there are 5"
+    )
 
 
 @settings(deadline=None)
 @given(st.integers(5, 400), st.floats(0.05, 0.95), st.integers(0, 99))
 def test_bounds_of_a_percentile_are_those_of_scipy(n: int, q: float, seed: int) -> None:
-    """SciPy's one-sided quantile tests end at the same images."""
+    """SciPy's one-sided quantile tests at 97.5 % end at the same images."""
     values = np.random.default_rng(seed).lognormal(size=n)
     found = percentile(values, q)
     if found.value is None:
         assert max(q, 1 - q) ** n > 0.05
         return
-    value, low, high = ends(found)
-    assert value == pytest.approx(np.quantile(values, q))
-    assert low == stats.quantile_test(values, p=q, alternative="greater").confidence_interval(0.95).low
-    assert high == stats.quantile_test(values, p=q, alternative="less").confidence_interval(0.95).high
+    assert found.value == pytest.approx(np.quantile(values, q))
+    from_below: Any = stats.quantile_test(values, p=q, alternative="greater").confidence_interval(0.975)
+    from_above: Any = stats.quantile_test(values, p=q, alternative="less").confidence_interval(0.975)
+    assert found.low == (None if np.isnan(from_below.low) else from_below.low)
+    assert found.high == (None if np.isnan(from_above.high) else from_above.high)
+    assert (found.reason is None) == (found.low is not None and found.high is not None)
+
+
+@pytest.mark.parametrize(("freedom", "confidence"), [(2, 0.95), (7.5, 0.95), (20, 0.99)])
+def test_t_quantile_is_scipys(freedom: float, confidence: float) -> None:
+    """Half of what is left over is beyond it on either side."""
+    assert t_quantile(freedom, confidence) == pytest.approx(stats.t.ppf((1 + confidence) / 2, freedom), rel=1e-9)
+    assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, 95.0])

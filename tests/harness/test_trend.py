@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.findings.trend import PlacedTime, position_effect, trend
+from harness.findings.levels import apart, step
+from harness.findings.trend import PlacedTime, position_effect, trend, trends
 from harness.order import williams
 
 
@@ -28,28 +29,48 @@ def test_a_line_is_told_to_the_digit() -> None:
     assert not steady.certain
 
 
-def test_uncorrelated_times_give_the_interval_of_a_regression() -> None:
-    """SciPy's `linregress` on the logs, over a run of length 1."""
+@pytest.mark.parametrize("correlation", [0.0, 0.6])
+def test_a_known_correlation_gives_the_interval_of_generalised_least_squares(
+    correlation: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the inverse of the dense covariance matrix; without correlation that is `scipy.stats.linregress`."""
     from scipy import stats
 
-    times = _autoregression(np.random.default_rng(2), 40, 0.0, 0.05)
-    fitted = stats.linregress(np.linspace(0, 1, 40), np.log(times))
-    half = stats.t.ppf(0.975, 38) * fitted.stderr
-    found = trend(times, 0.95, correlated=False)
+    monkeypatch.setattr("harness.findings.trend._CORRELATIONS", np.array([correlation]))
+    times = _autoregression(np.random.default_rng(2), 40, 0.5, 0.05)
+    place, logs = np.linspace(0, 1, 40), np.log(times)
+    design = np.stack([np.ones(40), place], axis=1)
+    inverse = np.linalg.inv(correlation ** np.abs(np.subtract.outer(np.arange(40), np.arange(40))))
+    covariance = np.linalg.inv(design.T @ inverse @ design)
+    beta = covariance @ design.T @ inverse @ logs
+    left = logs - design @ beta
+    slope, error = beta[1], (left @ inverse @ left / 38 * covariance[1, 1]) ** 0.5
+    if correlation == 0:
+        fitted = stats.linregress(place, logs)
+        assert (slope, error) == pytest.approx((fitted.slope, fitted.stderr))
+    half = stats.t.ppf(0.975, 38) * error
+    found = trend(times, 0.95)
     assert found is not None
-    expected = np.expm1([fitted.slope, fitted.slope - half, fitted.slope + half])
+    expected = np.expm1([slope, slope - half, slope + half])
     assert (found.value, found.low, found.high) == pytest.approx(tuple(expected), rel=1e-9)
 
 
-@pytest.mark.parametrize("n", [25, 49])
-def test_a_machine_that_wanders_is_not_said_to_drift(n: int) -> None:
-    """Neighbours correlate by a half: 5 % of runs without a trend look like one; by plain regression, 24 % do."""
-    rng = np.random.default_rng(n)
-    runs = [_autoregression(rng, n, 0.5, 0.02) for _ in range(600)]
-    alarms = [found.certain for times in runs if (found := trend(times, 0.95)) is not None]
-    plain = [found.certain for times in runs if (found := trend(times, 0.95, correlated=False)) is not None]
-    assert np.mean(alarms) < 0.09
-    assert np.mean(plain) > 0.18
+def test_processes_of_one_machine_tell_each_other_how_it_wanders() -> None:
+    """With ten others beside it, a machine without memory is known for one, and the interval of each is narrower."""
+    rng = np.random.default_rng(0)
+    series = [_autoregression(rng, 12, 0.0, 0.01) for _ in range(11)]
+    alone, together = trends(series[:1], 0.95)[0], trends(series, 0.95)[0]
+    assert alone is not None
+    assert together is not None
+    assert together.high - together.low < 0.8 * (alone.high - alone.low)
+
+
+def test_series_that_are_too_short_have_none_and_spoil_none() -> None:
+    """A process that was interrupted early leaves a few looks."""
+    rng = np.random.default_rng(0)
+    long, short = _autoregression(rng, 12, 0.0, 0.01), [1.0, 1.1]
+    assert trends([short, long, short], 0.9) == [None, trend(long, 0.9), None]
+    assert trends([short], 0.9) == [None]
 
 
 def test_four_times_have_no_trend() -> None:
@@ -106,3 +127,35 @@ def test_an_interval_for_no_cost_of_a_place_contains_none() -> None:
     """At 95 %, about one in twenty is certain of something that is not there."""
     found = [position_effect(_times(2, 0.0, 0.2, seed=seed), 0.95) for seed in range(100)]
     assert sum(one is not None and one.certain for one in found) <= 11
+
+
+def test_a_step_is_told_with_its_place_and_size() -> None:
+    """And a line, a single slow look and noise are none."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.002, 25)
+    rise = np.where(np.arange(25) >= 8, np.log(1.06), 0)
+    found = step(list(np.exp(noise + rise)))
+    assert found is not None
+    assert found[0] == 8
+    assert found[1] == pytest.approx(0.06, abs=0.003)
+    assert step(list(np.exp(noise + np.linspace(0, 0.3, 25)))) is None
+    assert step(list(np.exp(noise + (np.arange(25) == 12)))) is None
+    assert step(list(np.exp(noise))) is None
+    assert step([1.0, 1.0, 2.0, 2.0, 2.0]) is None, "too few to tell"
+    few = [1.0, 1.01, 0.99, 1.0, 1.07, 1.08, 1.06, 1.07]
+    assert step(few) is None, "8 looks need a larger one"
+    assert step([*few[:4], *(1.25 * one for one in few[:4])]) is not None
+
+
+def test_processes_apart_are_told_by_place_and_share() -> None:
+    """One of three takes 8 % longer; where each wanders by as much within itself, that proves nothing."""
+    rng = np.random.default_rng(0)
+    quiet = [list(np.exp(rng.normal(level, 0.002, 25))) for level in (0.0, np.log(1.08), 0.0)]
+    found = apart(quiet, 0.98)
+    assert found is not None
+    assert (found.slowest, found.certain) == (1, True)
+    assert found.share == pytest.approx(0.08, abs=0.004)
+    wandering = apart([list(np.array(one) * np.linspace(1, 1.1, 25)) for one in quiet], 0.98)
+    assert wandering is not None
+    assert not wandering.certain
+    assert apart(quiet[:1], 0.98) is None

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from detectors.contract import listening
+from detectors.parts.chunks import Chunks
 from harness.record import Condition, Sample
+from harness.testing import Ear
 from harness.trust import NAMES, examine, verdict
-from tests.harness.records import COST_SECONDS, METHODS, Fault, judge, on, seen, simulate, speedups
+from recorded import COST_SECONDS, METHODS, Fault, judge, on, seen, simulate_records, speedups
 
 SEEDS = range(20)
+LONGEST_TEXT = 180
+"""Little more than two lines of a terminal of 80 columns."""
 
 
 @pytest.mark.parametrize("settings", [{}, {"processes": 3}, {"device": "cpu"}, {"images": 12}, {"repeats": 1}])
@@ -89,6 +96,20 @@ def _foreign(one: Condition) -> Condition:
     return replace(one, foreign=[{"pid": 4711, "memory_bytes": 3 * 2**30}]) if one.at_seconds > 20 else one
 
 
+def _glance(one: Condition) -> Condition:
+    """A tool asks the device how it is, once, and holds nothing there."""
+    return replace(one, foreign=[{"pid": 4712, "memory_bytes": None}]) if one.at_seconds == 3 else one
+
+
+def _desktop(one: Condition) -> Condition:
+    return replace(one, foreign=[{"pid": 900, "memory_bytes": 2**29, "graphics": True}])
+
+
+def _again(one: Sample) -> Sample:
+    """The process was interrupted in its second half and begun again twice."""
+    return on(one, attempt=3 if one.sequence > 200 else 2 if one.sequence > 144 else 1)
+
+
 def _load(one: Condition) -> Condition:
     return replace(one, cpu={"own": 0.7, "others": 0.25, "steal": 0.0})
 
@@ -110,7 +131,7 @@ _SLOW_FIRST = {"bucket": "480x512 1024", "image": "000000", "seconds": [1.2, 0.1
 
 def _process(**changes: Any) -> dict[str, Any]:
     """A manifest's processes, changed."""
-    _, _, manifest = simulate(0, images=4)
+    _, _, manifest = simulate_records(0, images=4)
     return {"processes": [manifest["processes"][0] | changes]}
 
 
@@ -124,6 +145,9 @@ FAULTS: dict[str, tuple[Fault, dict[str, str]]] = {
     "out of memory": (Fault(sample=_oom), {"out-of-memory": "note"}),
     "halved chunk": (Fault(manifest={"notices": [_HALVED]}), {"out-of-memory": "note"}),
     "foreign process": (Fault(condition=_foreign), {"foreign-processes": "inconclusive"}),
+    "glance": (Fault(condition=_glance), {"foreign-processes": "note"}),
+    "desktop": (Fault(condition=_desktop), {"foreign-processes": "note"}),
+    "two interruptions": (Fault(sample=_again), {"parts": "note"}),
     "foreign load": (Fault(condition=_load), {"load": "inconclusive"}),
     "stolen time": (Fault(condition=_steal), {"load": "inconclusive"}),
     "noise": (Fault(condition=_jitter), {"noise": "inconclusive"}),
@@ -151,6 +175,7 @@ def test_a_fault_is_found_by_its_name_and_by_no_other(fault: str, seed: int) -> 
         assert any(character.isdigit() for character in findings[name].text)
         assert "\n" not in findings[name].text
         assert "; " in findings[name].text, "a reason says what to do"
+        assert len(findings[name].text) <= LONGEST_TEXT
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -164,7 +189,7 @@ def test_a_throttled_clock_is_found_by_all_that_it_does(seed: int) -> None:
 
 def test_a_clock_that_does_not_wait_is_told_even_though_nothing_has_a_time() -> None:
     """Every sample failed for the same reason, and none of them is counted as failed besides."""
-    samples, conditions, manifest = simulate(0, Fault(sample=_forgetful), images=4)
+    samples, conditions, manifest = simulate_records(0, Fault(sample=_forgetful), images=4)
     found = {one.name: one for one in examine(samples, conditions, manifest)}
     assert found["synchronisation"].verdict == "inconclusive"
     assert f"{len(samples)} samples" in found["synchronisation"].text
@@ -180,12 +205,71 @@ def test_repeats_on_a_cpu_must_agree_to_the_bit() -> None:
 
 def test_marks_are_judged_by_their_bound_unless_unmarked_calls_refute_it() -> None:
     """14 marks of a millisecond are 14 % of 0.1 s; calls without marks that take as long say that they cost nothing."""
-    samples, conditions, manifest = simulate(0, Fault(manifest=_process(mark_seconds=1e-3)))
+    samples, conditions, manifest = simulate_records(0, Fault(manifest=_process(mark_seconds=1e-3)))
     exact = [on(one, seconds={"total": COST_SECONDS[one.method]}) for one in samples]
     for given, expected in ((exact, "ok"), ([one for one in exact if one.role == "measured"], "inconclusive")):
         found = next(one for one in examine(given, conditions, manifest) if one.name == "overhead")
         assert found.verdict == expected
         assert "marking costs at most 14.0 % of the total (fast)" in found.text
+
+
+def test_unmarked_calls_that_scatter_are_not_spoken_of() -> None:
+    """An interval that is a fifth wide and more tells of the machine; the bound stands alone."""
+    samples, conditions, manifest = simulate_records(0)
+
+    def scattered(one: Sample) -> Sample:
+        if one.role != "unmarked":
+            return one
+        return on(one, seconds={"total": (one.seconds or {})["total"] * (3.0 if one.index % 16 else 0.4)})
+
+    found = {one.name: one for one in examine([scattered(one) for one in samples], conditions, manifest)}["overhead"]
+    assert (found.verdict, "took" in found.text) == ("ok", False)
+    assert found.text.startswith("marking costs at most")
+    told = {one.name: one for one in examine(samples, conditions, manifest)}["overhead"]
+    assert "times what it took without" in told.text
+
+
+def test_the_notice_of_a_halved_chunk_is_known_by_the_words_that_are_written() -> None:
+    """A notice has no kind, so the rule and the writer have to agree on words."""
+
+    def work(part: slice) -> None:
+        if part.stop - part.start > 2:
+            raise torch.OutOfMemoryError("planted")
+
+    ear = Ear()
+    with listening(ear):
+        Chunks(4).run(4, work)
+    told = {"notices": [{"method": "rcnn", "image": "7", "text": text} for text in ear.notices]}
+    assert len(ear.notices) == 1
+    assert judge(0, Fault(manifest=told))["out-of-memory"].verdict == "note"
+
+
+def test_parts_are_counted_by_process() -> None:
+    """Which process, and how often it was begun."""
+    text = judge(0, Fault(sample=_again), processes=2)["parts"].text
+    assert "process 0 in 3 parts, process 1 in 3 parts" in text
+    assert judge(0, processes=2)["parts"].text == "2 processes measured in one go"
+
+
+def test_first_calls_are_counted_anew_when_a_process_is_begun_again() -> None:
+    """What the first start warmed is cold in the second: 40 % more on each image, in its first repeat and again."""
+
+    def restarted(one: Sample) -> Sample:
+        start = 1 + one.repeat // 2
+        first = one.repeat % 2 == 0 and one.role == "measured"
+        times = 1.4 if first else 1.0
+        return on(one, attempt=start, seconds={key: value * times for key, value in (one.seconds or {}).items()})
+
+    found = judge(0, Fault(sample=restarted), repeats=4, images=24)["first-touch"]
+    assert found.verdict == "inconclusive"
+    assert re.search(r"took (39|40|41)\.\d % longer than later ones .* on 48 images", found.text), found.text
+
+
+def test_a_drifting_machine_does_not_look_like_a_first_touch() -> None:
+    """One that becomes faster by a tenth makes later calls shorter; the sentinel beside them tells how much of it."""
+    found = judge(0, Fault(drift=-0.1))
+    assert found["drift"].verdict == "inconclusive"
+    assert found["first-touch"].verdict == "ok"
 
 
 def test_an_early_return_now_and_then_is_an_interruption() -> None:
@@ -217,7 +301,7 @@ def test_a_cold_shape_that_costs_nothing_is_no_fault() -> None:
 
 def test_a_wide_interval_is_told_with_its_width() -> None:
     """12 % of the ratio are more than 10 %; what failed has no ratio, and what has no interval is not good."""
-    samples, conditions, manifest = simulate(0, images=8)
+    samples, conditions, manifest = simulate_records(0, images=8)
 
     def interval(total: dict[str, Any]) -> tuple[str, str]:
         found = examine(samples, conditions, manifest, {"spp": {"total": total}})
@@ -233,7 +317,7 @@ def test_a_wide_interval_is_told_with_its_width() -> None:
 
 def test_one_image_is_too_few() -> None:
     """And the verdict carries the reason."""
-    samples, conditions, manifest = simulate(0, images=1)
+    samples, conditions, manifest = simulate_records(0, images=1)
     found = verdict(examine(samples, conditions, manifest, speedups(samples), {}))
     assert found["verdict"] == "inconclusive"
     assert any(reason.startswith("1 image measured") for reason in found["reasons"])
@@ -250,9 +334,10 @@ def test_a_run_of_schema_1_is_judged_by_what_it_kept(device: str) -> None:
     # It is a run of one image.
     assert {name for name, one in found.items() if one.verdict == "inconclusive"} == {"images"}
     unknown = {name for name, one in found.items() if one.text.startswith("not recorded")}
-    about_samples = {"synchronisation", "overhead", "first-touch", "warm-up"}
+    about_samples = {"synchronisation", "overhead", "warm-up"}
     assert unknown == about_samples | {"drift", "noise", "load", "throttling", "clock", "foreign-processes"}
     assert found["closure"].verdict == "ok"
+    assert (found["first-touch"].verdict, "--repeats 2" in found["first-touch"].text) == ("note", True)
 
 
 def test_nothing_at_all_is_no_crash() -> None:
@@ -264,7 +349,7 @@ def test_nothing_at_all_is_no_crash() -> None:
 
 def test_one_method_alone_is_judged_too() -> None:
     """There is no ratio and no order to it."""
-    samples, conditions, manifest = simulate(0)
+    samples, conditions, manifest = simulate_records(0)
     own = [one for one in samples if one.method == METHODS[1]]
     found = examine(own, conditions, manifest, {}, {})
     assert {one.name for one in found if one.verdict != "ok"} == set()
@@ -272,7 +357,7 @@ def test_one_method_alone_is_judged_too() -> None:
 
 def test_what_failed_before_it_began_is_counted() -> None:
     """A method without a sample, and a process that ended early."""
-    samples, conditions, manifest = simulate(0, images=8)
+    samples, conditions, manifest = simulate_records(0, images=8)
     manifest["methods"]["wide"] = {"status": "error", "reason": "SettingsError: a rank of 0"}
     manifest["processes"][0] |= {"status": "error", "reason": "killed"}
     text = next(one.text for one in examine(samples, conditions, manifest) if one.name == "failed")

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.warmup import BucketWarmUp, bucket, buckets, call_budget, steady_seconds, warm_up
 
-FIRST = {"first": [0]}
-"""The first bucket of a method, which needs two calls in a row that are no faster."""
 SHAPES = st.tuples(st.integers(1, 2000), st.integers(1, 2000), st.integers(0, 5000))
 
 
-def warmed(costs: Sequence[float | None], *, later: bool = False, most_calls: int = 100) -> BucketWarmUp:
+def warmed(costs: Sequence[float], *, later: bool = False, most_calls: int = 100) -> BucketWarmUp:
     """One bucket with these costs, the last one for ever; a later bucket comes after one that is steady at once."""
-    told: list[float | None] = []
-
-    def detect(index: int) -> float | None:
-        if index == 1:
-            return 1.0
-        told.append(costs[min(len(told), len(costs) - 1)])
-        return told[-1]
-
-    return warm_up(detect, {"before": [1], "this": [0]} if later else FIRST, most_calls=most_calls)[-1]
+    left = chain(costs, repeat(costs[-1]))
+    shapes = {"before": [1], "this": [0]} if later else {"this": [0]}
+    found = warm_up(lambda index: 1.0 if index == 1 else next(left), shapes, most_calls=most_calls, free_seconds=0)
+    return found[-1]
 
 
 # The rule, to the call
@@ -37,53 +30,81 @@ def warmed(costs: Sequence[float | None], *, later: bool = False, most_calls: in
 @pytest.mark.parametrize(
     ("costs", "later", "calls"),
     [
-        ([1.0], False, 3),
+        ([1.0], False, 4),
         ([1.0], True, 2),
-        ([5.0, 1.0], False, 4),
+        ([5.0, 1.0], False, 5),
         ([5.0, 1.0], True, 3),
-        ([2.0, 2.0, 1.0], False, 5),  # what is compiled after the second call is found by the first bucket
-        ([1.0, 0.96, 0.93], False, 3),  # less than 5 % is not faster
-        ([1.0, 0.94], False, 4),
-        ([1.0, 2.0, 0.94], False, 5),  # faster than the fastest before, not than the newest
-        ([5.0, 2.2, 1.36, 1.108, 1.0324, 1.0], False, 7),  # 1 + 4 x 0.3^k
+        ([2.0, 2.0, 1.0], False, 6),
+        ([1.0, 1.0, 1.0, 0.5], False, 7),  # what is compiled after the third call is found by the first bucket
+        ([1.0, 0.96, 0.92, 0.88, 0.84], False, 7),
+        ([1.0, 0.96, 0.93], True, 2),  # less than 5 % is not faster
+        ([1.0, 0.94, 0.90], True, 3),
+        ([5.0, 2.2, 1.36, 1.108, 1.0324, 1.0], False, 8),  # 1 + 4 x 0.3^k
     ],
 )
 def test_a_bucket_is_steady_when_it_gets_no_faster(costs: list[float], later: bool, calls: int) -> None:
-    """Counted by hand: the newest call is not more than 5 % faster than all before, twice in a row in the first."""
+    """Counted by hand, and the accepted cost is within 5 % of the one that stays."""
     found = warmed(costs, later=later)
     assert found.steady
     assert len(found.seconds) == calls
     assert found.seconds[0] == costs[0]
+    assert steady_seconds(found.seconds) == pytest.approx(costs[-1], rel=0.05)
 
 
-def test_a_cost_that_keeps_falling_is_given_up_after_eight_calls() -> None:
-    """And said to be unsteady, in the first bucket and later ones."""
-    falling = [0.9**call for call in range(20)]
-    for later in (False, True):
-        found = warmed(falling, later=later)
-        assert not found.steady
-        assert found.seconds == tuple(falling[:8])
+@given(st.lists(st.integers(80, 120), min_size=8, max_size=8), st.booleans())
+def test_the_rule_in_whole_numbers(costs: list[int], later: bool) -> None:
+    """The first bucket compares two calls with the two before, a later one the newest with the fastest before."""
+    expected = None
+    for calls in range(2 if later else 4, 9):
+        *before, third, fourth = costs[:calls]
+        newer, older = (2 * fourth, 2 * min([*before, third])) if later else (third + fourth, sum(before[-2:]))
+        assume(20 * newer != 19 * older)  # exactly 5 % is a matter of rounding
+        if 20 * newer > 19 * older:
+            expected = calls
+            break
+    found = warmed([float(cost) for cost in costs], later=later)
+    assert (found.steady, len(found.seconds)) == (expected is not None, expected or 8)
 
 
-def test_what_the_rule_does_not_see() -> None:
-    """A step after the third call, after the first one of a later bucket, or a cost that falls by 4 % a call."""
-    for costs, later, calls in (([2.0, 2.0, 2.0, 1.0], False, 3), ([2.0, 2.0, 1.0], True, 2), ([2.0, 1.92], True, 2)):
-        assert warmed(costs, later=later) == BucketWarmUp("this" if later else "first", 0, tuple(costs[:calls]), True)
+@pytest.mark.parametrize(("share", "later"), [(0.96, False), (0.5, False), (0.9, True)])
+def test_a_cost_that_keeps_falling_is_given_up_after_eight_calls(share: float, later: bool) -> None:
+    """And said to be unsteady: by 4 % a call in the first bucket, by more than 5 % in later ones."""
+    falling = [share**call for call in range(20)]
+    assert warmed(falling, later=later) == BucketWarmUp("this", 0, tuple(falling[:8]), steady=False)
 
 
-@pytest.mark.parametrize(("calls", "steady"), [(1, False), (2, False), (3, True)])
-def test_a_bucket_that_calls_run_out_in_is_not_steady(calls: int, steady: bool) -> None:
-    """One call is a first touch, not a steady cost."""
-    assert warmed([1.0], most_calls=calls) == BucketWarmUp("first", 0, (1.0,) * calls, steady)
+@pytest.mark.parametrize(
+    ("costs", "later", "calls", "accepted"),
+    [
+        ([2.0, 2.0, 2.0, 2.0, 1.0], False, 4, 2.0),  # a step after the last call
+        ([2.0, 2.0, 1.0], True, 2, 2.0),
+        ([0.975**call for call in range(9)], False, 4, 0.939),  # ends at 0.82
+        ([0.96**call for call in range(9)], True, 2, 0.96),  # ends at 0.72
+        ([1.0, 1.0, 1.0, 2.0, 1.0], False, 4, 1.5),  # one slow call among the last two
+        ([5.0, 1.0, 1.0, 5.0, 1.0], False, 4, 3.0),  # which also stands up to a slow first one
+    ],
+)
+def test_what_the_rule_does_not_see(costs: list[float], later: bool, calls: int, accepted: float) -> None:
+    """These are accepted wrongly: the accepted cost is at least 14 % above the one that stays."""
+    found = warmed(costs, later=later)
+    assert (found.steady, len(found.seconds)) == (True, calls)
+    assert steady_seconds(found.seconds) == pytest.approx(accepted, abs=0.001)
+    assert accepted > 1.14 * costs[-1]
+
+
+def test_a_bucket_that_calls_run_out_in_is_not_steady() -> None:
+    """Fewer than four calls of a first bucket are not compared."""
+    assert [warmed([1.0], most_calls=calls).steady for calls in (1, 2, 3, 4)] == [False, False, False, True]
 
 
 def test_a_failing_call_ends_its_bucket_and_no_other() -> None:
     """What it took before stays on record; the next bucket is tried, and held to the rule of a first one."""
-    costs = iter([None, 3.0, 3.0, 3.0, 4.0, None, 2.0, 2.0])
-    found = warm_up(lambda _: next(costs), {"a": [4, 5], "b": [6], "c": [7], "d": [8]}, most_calls=8)
+    costs = iter([None, 3.0, 3.0, 3.0, 3.0, 4.0, None, 2.0, 2.0])
+    shapes = {"a": [4, 5], "b": [6], "c": [7], "d": [8]}
+    found = warm_up(lambda _: next(costs), shapes, most_calls=9, free_seconds=0)
     assert found == [
         BucketWarmUp("a", 4, (), False),
-        BucketWarmUp("b", 6, (3.0, 3.0, 3.0), True),
+        BucketWarmUp("b", 6, (3.0, 3.0, 3.0, 3.0), True),
         BucketWarmUp("c", 7, (4.0,), False),
         BucketWarmUp("d", 8, (2.0, 2.0), True),
     ]
@@ -92,102 +113,65 @@ def test_a_failing_call_ends_its_bucket_and_no_other() -> None:
 
 # Under noise
 
-Cost = Callable[[int], float]
 
-
-def simulated(cost: Cost, noise: float, *, later: bool) -> tuple[np.ndarray, np.ndarray, float]:
-    """Calls (N,), relative errors of the steady cost (n,) of those that got steady, and their share, of N = 2,000."""
-    scatter = np.random.default_rng(4).normal(0, noise, (2000, 8))
-    costs = np.array([cost(call) for call in range(8)]) * np.exp(scatter)
-    found = [warmed(row.tolist(), later=later) for row in costs]
-    accepted = np.array([steady_seconds(one.seconds) for one in found if one.steady], dtype=float)
-    return np.array([len(one.seconds) for one in found]), accepted - 1, len(accepted) / len(found)
-
-
-def flat(call: int) -> float:
-    return 1.0
-
-
-def first_touch(call: int) -> float:
-    return 5.0 if call == 0 else 1.0
-
-
-def falling(call: int) -> float:
-    return float(1 + 4 * 0.3**call)
-
-
-def step(call: int) -> float:
-    return 2.0 if call < 2 else 1.0
+COSTS = {
+    "flat": [1.0] * 8,
+    "first touch": [5.0] + [1.0] * 7,
+    "falling": [1 + 4 * 0.3**call for call in range(8)],
+    "step": [2.0] * 3 + [1.0] * 5,
+    "late step": [2.0] * 4 + [1.0] * 4,
+    "ramp": [0.96 ** (call - 8) for call in range(8)],
+}
+"""Of eight calls; all are 1 from the ninth on, or near it."""
 
 
 @pytest.mark.parametrize(
-    ("cost", "noise", "calls", "bias", "spread"),
+    ("cost", "noise", "later", "calls", "bias", "spread", "steady"),
     [
-        (flat, 0.03, 3.2, 0.005, 0.021),
-        (first_touch, 0.03, 4.2, 0.005, 0.021),
-        (falling, 0.03, 7.1, 0.015, 0.025),
-        (step, 0.03, 5.2, 0.005, 0.022),
-        (flat, 0.10, 3.9, 0.035, 0.07),
-        (first_touch, 0.10, 4.9, 0.035, 0.07),
-        (falling, 0.10, 7.1, 0.055, 0.075),
-        (step, 0.10, 5.9, 0.035, 0.07),
+        ("flat", 0.03, False, 4.05, 0.00, 0.02, 1.0),
+        ("first touch", 0.03, False, 5.05, 0.00, 0.02, 1.0),
+        ("falling", 0.03, False, 7.6, 0.01, 0.02, 0.88),
+        ("step", 0.03, False, 7.05, 0.00, 0.02, 0.99),
+        ("flat", 0.10, False, 4.45, 0.02, 0.06, 1.0),
+        ("first touch", 0.10, False, 5.45, 0.02, 0.06, 1.0),
+        ("falling", 0.10, False, 7.4, 0.05, 0.07, 0.78),
+        ("step", 0.10, False, 7.25, 0.035, 0.10, 0.87),
+        ("flat", 0.03, True, 2.1, 0.00, 0.03, 1.0),
+        ("first touch", 0.03, True, 3.1, 0.00, 0.02, 1.0),
+        ("falling", 0.03, True, 5.8, 0.03, 0.035, 1.0),
+        ("flat", 0.10, True, 2.4, 0.02, 0.09, 1.0),
+        ("first touch", 0.10, True, 3.4, -0.01, 0.07, 1.0),
+        ("falling", 0.10, True, 5.4, 0.06, 0.105, 1.0),
+        # Accepted wrongly. A step after the fourth call is seen only where noise asks for another call; noise also
+        # hides the ramp, in more than half of the cases at 3 % and nearly always at 10 %.
+        ("late step", 0.03, False, 4.2, 0.96, 0.22, 1.0),
+        ("late step", 0.10, False, 5.2, 0.83, 0.45, 0.91),
+        ("ramp", 0.03, False, 6.7, 0.20, 0.07, 0.57),
+        ("ramp", 0.10, False, 5.35, 0.25, 0.10, 0.93),
+        ("ramp", 0.03, True, 2.5, 0.32, 0.05, 1.0),
+        ("step", 0.03, True, 2.1, 1.00, 0.075, 1.0),
     ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_the_first_bucket_ends_near_the_truth(
-    cost: Cost, noise: float, calls: float, bias: float, spread: float
+def test_how_near_to_the_truth_a_bucket_ends(
+    cost: str, noise: float, later: bool, calls: float, bias: float, spread: float, steady: float
 ) -> None:
-    """Calls on average, the mean error and its standard deviation, as shares of the true steady cost of 1.
+    """Calls on average; mean error and its standard deviation, as shares of the true cost of 1; share called steady.
 
-    The error is above 0, since a call that chance made fast asks for another one.
+    The error is above 0 as a rule, since a call that chance made fast asks for another one.
     """
-    taken, errors, steady = simulated(cost, noise, later=False)
-    assert taken.mean() == pytest.approx(calls, abs=0.1)
-    assert abs(errors.mean()) <= bias
-    assert errors.std() <= spread
-    assert steady > (0.8 if cost is falling else 0.97)
-
-
-@pytest.mark.parametrize(
-    ("cost", "noise", "calls", "bias", "spread"),
-    [
-        (flat, 0.03, 2.1, 0.004, 0.03),
-        (first_touch, 0.03, 3.1, 0.004, 0.023),
-        (falling, 0.03, 5.8, 0.035, 0.04),
-        (flat, 0.10, 2.4, 0.025, 0.095),
-        (first_touch, 0.10, 3.45, 0.015, 0.075),
-        (falling, 0.10, 5.4, 0.07, 0.12),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
-)
-def test_a_later_bucket_ends_near_the_truth(cost: Cost, noise: float, calls: float, bias: float, spread: float) -> None:
-    """It costs one call less and errs more; a later bucket's measured samples are many, its warm-up is not."""
-    taken, errors, steady = simulated(cost, noise, later=True)
-    assert taken.mean() == pytest.approx(calls, abs=0.1)
-    assert abs(errors.mean()) <= bias
-    assert errors.std() <= spread
-    assert steady > 0.99
-
-
-def test_noise_alone_is_rarely_taken_for_falling() -> None:
-    """A steady cost that scatters by 10 % is given up in less than one case of 200, one of 3 % in none of 2,000."""
-    assert simulated(flat, 0.10, later=False)[2] > 0.995
-    assert simulated(flat, 0.03, later=False)[2] == 1
-
-
-def test_the_fastest_call_would_be_too_low() -> None:
-    """Why the steady cost is a mean: with 10 % noise the fastest of the calls is 7 to 10 % below the truth."""
-    scatter = np.exp(np.random.default_rng(4).normal(0, 0.1, (2000, 8)))
-    fastest = np.mean([min(warmed(row.tolist()).seconds) for row in scatter])
-    assert 0.90 < fastest < 0.93
+    scatter = np.random.default_rng(4).normal(0, noise, (2000, 8))
+    found = [warmed(row.tolist(), later=later) for row in np.array(COSTS[cost]) * np.exp(scatter)]
+    errors = np.array([steady_seconds(one.seconds) for one in found if one.steady], dtype=float) - 1
+    assert np.mean([len(one.seconds) for one in found]) == pytest.approx(calls, abs=0.1)
+    assert errors.mean() == pytest.approx(bias, abs=0.01)
+    assert errors.std() == pytest.approx(spread, abs=0.01)
+    assert len(errors) / len(found) == pytest.approx(steady, abs=0.01)
 
 
 def test_the_steady_cost_leaves_the_first_call_out() -> None:
-    """The mean of the last two calls after it; with one call alone nobody knows."""
-    assert steady_seconds([9.0, 4.0, 2.0, 1.0]) == 1.5
-    assert steady_seconds([9.0, 4.0]) == 4.0
-    assert steady_seconds([9.0]) is None
-    assert steady_seconds([]) is None
+    """The mean of the last two calls after it, not the fastest; with one call alone nobody knows."""
+    found = [steady_seconds(seconds) for seconds in ([9.0, 0.5, 2.0, 1.0], [9.0, 4.0], [9.0], [])]
+    assert found == [1.5, 4.0, None, None]
 
 
 # Which calls, and how many
@@ -208,12 +192,11 @@ def test_never_more_calls_than_allowed(
         made.append(index)
         return costs[len(made) % len(costs)]
 
-    found = warm_up(detect, given_buckets, most_calls=most_calls)
+    found = warm_up(detect, given_buckets, most_calls=most_calls, free_seconds=0)
     assert len(made) <= max(0, most_calls)
     assert [(one.bucket, one.index) for one in found] == [
         (name, images[0]) for name, images in list(given_buckets.items())[: len(found)]
     ]
-    assert all(len(one.seconds) <= 8 for one in found)
     assert Counter(made) <= Counter([one.index for one in found for _ in range(8)])
     # A bucket is left out only where the calls are used up.
     assert len(found) == len(given_buckets) or len(made) == max(0, most_calls)
@@ -222,9 +205,6 @@ def test_never_more_calls_than_allowed(
 def test_calls_may_take_a_tenth_of_the_measuring() -> None:
     """Eight at least."""
     assert [call_budget(n) for n in (0, 1, 80, 89, 90, 4952)] == [8, 8, 8, 8, 9, 495]
-
-
-# Buckets
 
 
 def test_inputs_are_put_together_by_their_shape() -> None:
@@ -263,6 +243,6 @@ def test_quick_methods_get_through_all_shapes() -> None:
     many = {str(number): [number] for number in range(100)}
     assert len(warm_up(lambda _: 0.01, many, most_calls=8, free_seconds=10)) == 100
     found = warm_up(lambda _: 1.0, many, most_calls=8, free_seconds=10)
-    # Three calls for the first and two for each of the next four are 11 s; then 8 calls are four buckets more.
-    assert [len(one.seconds) for one in found] == [3, 2, 2, 2, 2, *[2] * 4]
+    # Four calls for the first and two for each of the next three are 10 s; then 8 calls are four buckets more.
+    assert [len(one.seconds) for one in found] == [4, 2, 2, 2, *[2] * 4]
     assert len(warm_up(lambda _: None, many, most_calls=3, free_seconds=10)) == 3

@@ -1,10 +1,10 @@
-"""Numbers within the sentences of findings."""
+"""Numbers within sentences, and texts within lines."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.findings.wording import counted, listed, percent, seconds_text
+from harness.wording import counted, gibibytes, listed, one_line, percent, seconds_text
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,9 @@ def test_names_and_numbers_are_listed() -> None:
     assert counted(2, "process", "processes") == "2 processes"
     assert listed("abcde") == "a, b, c and 2 more"
     assert listed("abc") == "a, b, c"
+
+
+def test_a_text_becomes_one_line_and_bytes_become_gibibytes() -> None:
+    """Whatever breaks the line; 2^30 bytes are one."""
+    assert one_line(" no\r\nmemory \t left\n") == "no memory left"
+    assert gibibytes(3 * 2**29) == "1.5 GiB"

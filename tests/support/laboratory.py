@@ -128,13 +128,21 @@ class Laboratory:
             times.append(clock.now() - start)
         return tuple(times)
 
-    def run(self, detectors: dict[str, Any], images: Images, *, process: int = 0, **named: Any) -> None:
-        """One timed pass. `named` goes to `Residence` as `load`."""
+    def run(
+        self,
+        detectors: dict[str, Any] | list[str],
+        images: Images,
+        *,
+        process: int = 0,
+        load: Callable[[str], Any] = _never,
+    ) -> None:
+        """One timed pass of detectors, or of names that are to be loaded."""
         sensors = self.sensors or FakeSensors(self.device)
         instruments = Instruments(self.clock, self.sentinel, sensors, self.load)
         prepared: Any = SimpleNamespace(plan=self.plan, test=SimpleNamespace(classes=("thing",)))
         timed = TimedPass(prepared, self.journal(), instruments, process=process, between=self.between)
-        timed.run(Residence(detectors, named.get("load", _never)), images)
+        residence = Residence.loaded(detectors, load) if isinstance(detectors, list) else Residence(detectors, load)
+        timed.run(residence, images)
 
     def samples(self, role: str = "measured") -> list[Sample]:
         """Of one role, in the order in which they were kept."""

@@ -17,8 +17,8 @@ from harness.order import block_images, schedule
 
 Floats = npt.NDArray[np.float64]
 
-METHODS = ("dear", "cheap", "third")
-COSTS = (20.0, 1.0, 3.0)
+METHODS = ("dear", "cheap", "third", "fourth", "fifth")
+COSTS = (20.0, 1.0, 3.0, 7.0, 2.0)
 """Of an average image: ``dear`` over ``cheap`` is 20."""
 
 

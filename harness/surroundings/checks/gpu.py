@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.surroundings.checks import Check
+from harness.surroundings.checks import Check, Verdict
 from harness.surroundings.checks.steadiness import Watched, steadiness
 from harness.surroundings.sensors import NvmlSensors, Sensors, gpus_of_driver
+from harness.tolerances import CLOCK_SPREAD, THROTTLED_SHARE, clock_spread
+from harness.wording import gibibytes, listed
 
 __all__ = ["cuda_is_usable", "examine_absent_gpu", "examine_gpu", "examine_working_gpu"]
-
-_WIDEST_CLOCK_SPREAD = 0.05
-"""Of the device's clock: largest over smallest, less one."""
 
 
 def cuda_is_usable() -> tuple[bool, str]:
@@ -94,7 +93,7 @@ def _clock(sensors: NvmlSensors, watched: Watched) -> Check:
     found = f"{span} under load, of at most {sensors.describe()['max_clock_mhz'] or 'unknown'}"
     is_set, _reason = sensors.clock_is_set()
     advice = f"sudo nvidia-smi --lock-gpu-clocks={low} (afterwards: --reset-gpu-clocks)"
-    if high > (1 + _WIDEST_CLOCK_SPREAD) * low:
+    if clock_spread(seen) > CLOCK_SPREAD:
         return Check("GPU clock", "bad", found, advice)
     if is_set:
         return Check("GPU clock", "ok", f"{found}, held by a setting")
@@ -111,7 +110,8 @@ def _throttling(watched: Watched, reason: str) -> Check:
     share = sum(bool(throttle) for throttle in known) / len(known)
     thermal = any("thermal" in name for name in names)
     advice = "Let it cool, and see to its fans." if thermal else "Lock the clock lower, as above, until it stays away."
-    return Check("throttling", "bad", f"{', '.join(names)} in {share:.0%} of the looks under load", advice)
+    verdict: Verdict = "bad" if share > THROTTLED_SHARE else "warn"
+    return Check("throttling", verdict, f"{', '.join(names)} in {share:.0%} of the looks under load", advice)
 
 
 def _foreign(sensors: Sensors) -> Check:
@@ -120,8 +120,15 @@ def _foreign(sensors: Sensors) -> Check:
         return Check("GPU alone", "unknown", str(reason), "Look from the host: nvidia-smi")
     if not foreign:
         return Check("GPU alone", "ok", "no other process is on it")
-    listed = ", ".join(f"{one['pid']} ({_gib(one['memory_bytes'])})" for one in foreign[:4])
-    return Check("GPU alone", "bad", f"other processes are on it: {listed}", "End them, or choose another GPU.")
+    if all(one.get("graphics") for one in foreign):
+        found = f"only what draws is on it: {_listed(foreign)}"
+        return Check("GPU alone", "warn", found, "Leave its screen alone while measuring.")
+    found = f"other processes are on it: {_listed(foreign)}"
+    return Check("GPU alone", "bad", found, "End them, or choose another GPU.")
+
+
+def _listed(foreign: Sequence[Mapping[str, Any]]) -> str:
+    return listed((f"{one['pid']} ({_gib(one['memory_bytes'])})" for one in foreign), 4)
 
 
 def _switch(about: dict[str, Any], field: str, name: str, *, good: bool, found: str, advice: str) -> Check:
@@ -132,4 +139,4 @@ def _switch(about: dict[str, Any], field: str, name: str, *, good: bool, found: 
 
 
 def _gib(memory_bytes: int | None) -> str:
-    return "memory unknown" if memory_bytes is None else f"{memory_bytes / (1 << 30):.1f} GiB"
+    return "memory unknown" if memory_bytes is None else gibibytes(memory_bytes)

@@ -15,17 +15,12 @@ from harness.surroundings.checks import Check, Verdict
 from harness.surroundings.load import LoadMeter, busiest_others
 from harness.surroundings.sensors import Sensors
 from harness.surroundings.sentinel import Sentinel
+from harness.tolerances import NOISE_SHARE, OTHERS_SHARE, STEAL_SHARE, STEP_SHARE, middle_half
 
 __all__ = ["Watched", "examine_load", "examine_steadiness", "examine_timer", "steadiness", "watch"]
 
-MOST_OTHERS = 0.05
-"""Share of the processors' time that others may take; more, and a run is judged inconclusive."""
-MOST_STEAL = 0.02
-"""The same, taken by the host of a virtual machine."""
-WIDE_SPREAD, WIDEST_SPREAD = 0.03, 0.10
-"""Of the time of equal work: interquartile range over median."""
-SLIGHT_DRIFT, LARGEST_DRIFT = 0.02, 0.05
-"""Of the time of equal work, within seconds."""
+_WIDE_SPREAD, _SLIGHT_DRIFT = 0.03, 0.02
+"""Of the time of equal work within seconds: not bad, and better avoided."""
 _SLOW_SOURCES = ("hpet", "acpi_pm", "jiffies", "pit", "refined-jiffies")
 
 
@@ -40,9 +35,8 @@ class Watched:
 
     @property
     def spread(self) -> float:
-        """Interquartile range over median."""
-        low, middle, high = np.percentile(self.seconds, (25, 50, 75))
-        return float((high - low) / middle)
+        """As `harness.tolerances.middle_half`."""
+        return middle_half([(one,) for one in self.seconds])
 
     @property
     def drift(self) -> float:
@@ -73,7 +67,7 @@ def examine_load(meter: LoadMeter, seconds: float) -> Check:
     if shares is None:
         return Check("other load", "unknown", str(reason))
     found = f"others take {shares['others']:.1%} of the processors' time"
-    if shares["others"] <= MOST_OTHERS:
+    if shares["others"] <= OTHERS_SHARE:
         return Check("other load", "ok", found)
     names = ", ".join(f"{name} ({pid})" for name, pid, _share in busiest[:3])
     return Check("other load", "bad", found, f"End or pause them: {names}" if names else "Their processes are hidden.")
@@ -86,22 +80,22 @@ def examine_steadiness(meter: LoadMeter, watched: Watched) -> Iterator[Check]:
         yield Check("steal", "unknown", str(reason))
     else:
         found = f"the host took {shares['steal']:.1%} of the time while this process worked"
-        if shares["steal"] > MOST_STEAL:
+        if shares["steal"] > STEAL_SHARE:
             advice = "Neighbours on the same host: use a dedicated one, or come back later."
             yield Check("steal", "bad", found, advice)
         else:
             yield Check("steal", "ok", found)
     seen = shares or {"others": 0.0, "steal": 0.0}
-    yield steadiness("steadiness", watched, disturbed=seen["others"] > MOST_OTHERS or seen["steal"] > MOST_STEAL)
+    yield steadiness("steadiness", watched, disturbed=seen["others"] > OTHERS_SHARE or seen["steal"] > STEAL_SHARE)
 
 
 def steadiness(name: str, watched: Watched, *, disturbed: bool = False) -> Check:
     """Judge the times of equal work. `disturbed` is whether somebody was seen to take the processors meanwhile."""
     median, spread, drift = float(np.median(watched.seconds)), watched.spread, watched.drift
     found = f"{len(watched.seconds)} x the same {median * 1e3:.1f} ms: spread {spread:.1%}, drift {drift:+.1%}"
-    if spread <= WIDE_SPREAD and abs(drift) <= SLIGHT_DRIFT:
+    if spread <= _WIDE_SPREAD and abs(drift) <= _SLIGHT_DRIFT:
         return Check(name, "ok", found)
-    verdict: Verdict = "bad" if spread > WIDEST_SPREAD or abs(drift) > LARGEST_DRIFT else "warn"
+    verdict: Verdict = "bad" if spread > NOISE_SHARE or abs(drift) > STEP_SHARE else "warn"
     if disturbed:
         return Check(name, verdict, found, "Others took the processors meanwhile: see other load and steal.")
     return Check(

@@ -37,7 +37,7 @@ class Fault:
 
 
 @dataclass
-class Machine:
+class RecordedMachine:
     """Time goes on call by call; the machine's state is a first-order autoregression about 1."""
 
     rng: np.random.Generator
@@ -62,7 +62,7 @@ class Machine:
         return {"clock_mhz": clock, "temperature_c": 60.0, "throttle": throttle, "memory_bytes": 2**30}
 
 
-def simulate(
+def simulate_records(
     seed: int,
     fault: Fault | None = None,
     *,
@@ -79,7 +79,7 @@ def simulate(
     samples: list[Sample] = []
     conditions: list[Condition] = []
     for process in range(processes):
-        machine = Machine(rng, images * repeats * len(METHODS), fault)
+        machine = RecordedMachine(rng, images * repeats * len(METHODS), fault)
         blocks = schedule(images, METHODS, repeats=repeats, process=process, seed=seed, block_images=2)
         for block in blocks:
             conditions.append(fault.condition(_condition(machine, process, len(conditions), device)))
@@ -97,7 +97,7 @@ def simulate(
 
 
 def _measure(
-    machine: Machine, block: Block, process: int, own: dict[str, Any], boxes: Any, device: str
+    machine: RecordedMachine, block: Block, process: int, own: dict[str, Any], boxes: Any, device: str
 ) -> list[Sample]:
     samples = []
     fault = machine.fault
@@ -139,7 +139,7 @@ def _measure(
     return samples
 
 
-def _condition(machine: Machine, process: int, at: int, device: str) -> Condition:
+def _condition(machine: RecordedMachine, process: int, at: int, device: str) -> Condition:
     state = machine.factor()
     rng = machine.rng
     return Condition(
@@ -189,7 +189,7 @@ def speedups(samples: list[Sample]) -> dict[str, Any]:
 
 def judge(seed: int, fault: Fault | None = None, **settings: Any) -> dict[str, Finding]:
     """Findings of a simulated run by name."""
-    samples, conditions, manifest = simulate(seed, fault, **settings)
+    samples, conditions, manifest = simulate_records(seed, fault, **settings)
     found = examine(samples, conditions, manifest, speedups(samples), fault.proofs if fault else {})
     return {one.name: one for one in found}
 

@@ -1,10 +1,10 @@
-"""Numbers within sentences."""
+"""Numbers within sentences, and texts within lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["counted", "listed", "percent", "seconds_text"]
+__all__ = ["counted", "gibibytes", "listed", "one_line", "percent", "seconds_text"]
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
@@ -25,6 +25,16 @@ def seconds_text(seconds: float) -> str:
     """``0.0312`` is 31.2 ms."""
     size, unit = next((each for each in _UNITS if abs(seconds) >= each[0]), _UNITS[-1])
     return f"{_short(seconds / size)} {unit}"
+
+
+def gibibytes(size_bytes: float) -> str:
+    """``2**31`` is 2.0 GiB."""
+    return f"{size_bytes / 2**30:.1f} GiB"
+
+
+def one_line(text: str) -> str:
+    """The same words without line breaks."""
+    return " ".join(text.split())
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
