@@ -71,8 +71,10 @@ class TimedPass:
             for task, legs in itinerary.tasks.items():
                 for done, leg in enumerate(legs, start=1):
                     if leg in todo:
+                        calls = itinerary.calls(leg)
+                        # Last, so that the sentinel and not the decoding of images comes before the first turn.
                         self._look(watch)
-                        turns.take(itinerary.calls(leg))
+                        turns.take(calls)
                     self._step(task, done, len(legs), "blocks of images")
             self._look(watch)
 

@@ -49,8 +49,9 @@ def first_calls(evidence: Evidence, method: str) -> Again | None:
             continue
         earliest, later = calls[0], calls[1:]
         first += earliest.role == "measured"
-        # The call without marks comes right behind, on warm caches; another repeat is the better comparison.
-        later = [one for one in later if one.repeat != earliest.repeat] or later
+        # Not the call without marks: right behind another on the same image, it finds all that belongs to the image in
+        # the caches, which no call of a stream of images does.
+        later = [one for one in later if one.repeat != earliest.repeat]
         if later:
             images += 1
             usual = np.median([_pace(evidence, start, one) for one in later])

@@ -54,14 +54,12 @@ def first_touch(evidence: Evidence) -> Finding:
     if dear:
         return _dear_first_calls(name, dear)
     before, largest = _before_measuring(evidence)
-    if not known and evidence.measured:
-        text = "whether an image's own first call takes longer cannot be told: too few were called twice"
-        return note(name, f"{text}, give --repeats 2" + (f"; {before}" if before else ""))
     if before is None:
         return not_recorded(name, evidence.reason() if evidence.old else "no shape of input was called twice")
+    more = "" if known else "; whether an image's own first call takes longer is told by --repeats 2"
     if largest >= FIRST_TOUCH:
-        return note(name, f"{before}; they are in no figure: add them where a process serves few images")
-    return ok(name, f"{before}, all before measuring")
+        return note(name, f"{before}; they are in no figure: add them where a process serves few images{more}")
+    return ok(name, f"{before}, all before measuring{more}")
 
 
 def _dear_first_calls(name: str, dear: Mapping[str, Again]) -> Finding:

@@ -334,7 +334,7 @@ def test_a_run_of_schema_1_is_judged_by_what_it_kept(device: str) -> None:
     # It is a run of one image.
     assert {name for name, one in found.items() if one.verdict == "inconclusive"} == {"images"}
     unknown = {name for name, one in found.items() if one.text.startswith("not recorded")}
-    about_samples = {"synchronisation", "overhead", "warm-up"}
+    about_samples = {"synchronisation", "overhead", "warm-up", "first-touch"}
     assert unknown == about_samples | {"drift", "noise", "load", "throttling", "clock", "foreign-processes"}
     assert found["closure"].verdict == "ok"
     assert (found["first-touch"].verdict, "--repeats 2" in found["first-touch"].text) == ("note", True)
