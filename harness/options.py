@@ -51,7 +51,7 @@ Proposals = Annotated[
     Text, _planned("--proposals", "selective-search, a .npz, .json or .mat FILE, or a plug-in's. [selective-search]")
 ]
 MaxProposals = Annotated[Text, _planned("--max-proposals", "Boxes an image at most. [2000]")]
-Images = Annotated[Text, _planned("--images", "First images of the test split only. [all; 200 of shapes]")]
+Images = Annotated[Text, _planned("--images", "First images of the test split only. [all; 120 of shapes]")]
 TrainImages = Annotated[Text, _planned("--train-images", "First images of the train split only. [all; 300 of shapes]")]
 Iterations = Annotated[
     Text,

@@ -37,7 +37,7 @@ class Plan(BaseModel):
     proposals: str = "selective-search"
     max_proposals: int = Field(2000, ge=1)
     images: int | None = Field(None, ge=1)
-    """Test images; None: all (200 for `shapes`)."""
+    """Test images; None: all (120 for `shapes`)."""
     train_images: int | None = Field(None, ge=1)
     """None: all (300 for `shapes`)."""
     iterations: int | Literal["quick", "paper"] | None = None

@@ -59,7 +59,7 @@ class Dataset(Protocol):
         """The objects of that image."""
 
 
-_SHAPES_IMAGES = {"training": 300, "testing": 200}
+_SHAPES_IMAGES = {"training": 300, "testing": 120}
 """So many scenes keep the default comparison within minutes on two cores."""
 _BUILT_IN = frozenset({"shapes", "voc"})
 

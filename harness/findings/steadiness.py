@@ -22,7 +22,13 @@ _POSITION_CONFIDENCE = 0.99
 """A place is told from none by its interval, whatever its size."""
 POSITION_SHARE = 0.002
 """A place. Less is of no consequence even where a method stands first once more than another."""
+_BLIND_SHARE = 0.10
+"""An interval that reaches further than this from 0 tells nothing of a few per cent."""
 _FEWEST_FOR_NOISE = 8
+
+
+def _is_blind(effect: Effect) -> bool:
+    return max(abs(effect.low), abs(effect.high)) > _BLIND_SHARE
 
 
 def _interval(effect: Effect, confidence: float) -> str:
@@ -36,7 +42,7 @@ def drift(evidence: Evidence) -> Finding:
     if not times:
         return not_recorded(name, evidence.reason() if evidence.old else "no sentinel was timed between blocks")
     between = apart(list(times.values()), _APART_CONFIDENCE)
-    told, seen = _within_starts(times)
+    told, seen, blind = _within_starts(times)
     if between is not None and between.share > STEP_SHARE:
         (told if between.certain else seen).append(_between(between, list(times)))
     if told:
@@ -48,14 +54,19 @@ def drift(evidence: Evidence) -> Finding:
         return note(name, f"{text}; it takes {FEWEST_FOR_TREND}, so more images or --repeats")
     if between is not None and between.share > STEP_SHARE:
         return note(name, f"{'; '.join(seen)}; no more than each wanders, so judge by the spread over processes")
+    if blind:
+        return note(name, f"{'; '.join(seen)}; too noisy to tell a drift of a few per cent")
     return ok(name, "; ".join(seen))
 
 
-def _within_starts(times: dict[Start, list[float]]) -> tuple[list[str], list[str]]:
-    """What changed within one start of a process: a drift or a step if there is one, else the largest trend."""
+def _within_starts(times: dict[Start, list[float]]) -> tuple[list[str], list[str], bool]:
+    """What changed within one start of a process: a drift or a step if there is one, else the largest trend.
+
+    The first list holds what is beyond doubt, the second what is not; and whether the trend is too noisy to be told.
+    """
     starts = [start for start, of in times.items() if len(of) >= FEWEST_FOR_TREND]
     if not starts:
-        return [], []
+        return [], [], False
     # Of P starts, each gets one chance in P to be called drifting by accident.
     confidence = 1 - (1 - _MANY_CONFIDENCE) / len(starts) if len(times) > 1 else _ONE_CONFIDENCE
     found = trends([times[start] for start in starts], confidence)
@@ -70,8 +81,8 @@ def _within_starts(times: dict[Start, list[float]]) -> tuple[list[str], list[str
         first, share = steps[stepping]
         text = f"the same work changed by {100 * share:+.1f} % at once in {stepping}"
         text += f", from look {first + 1} of {len(times[stepping])} on"
-        return [text], []
-    return ([text], []) if drifting else ([], [text])
+        return [text], [], False
+    return ([text], [], False) if drifting else ([], [text], _is_blind(effects[worst]))
 
 
 def _between(between: Apart, starts: list[Start]) -> str:
@@ -103,10 +114,10 @@ def position(evidence: Evidence) -> Finding:
     effect = position_effect([_placed(evidence, one) for one in evidence.measured], _POSITION_CONFIDENCE)
     if effect is None:
         return note(name, "cannot be told: the methods changed places in fewer than 4 blocks; measure more images")
-    text = f"one place later in the order costs {100 * effect.value:+.2f} % ({_interval(effect, _POSITION_CONFIDENCE)})"
+    text = f"one place later in the order changes a time by {100 * effect.value:+.2f} % ({_interval(effect, _POSITION_CONFIDENCE)})"
     if effect.certain and abs(effect.value) >= POSITION_SHARE:
         return note(name, f"{text}; ratios stand, but a method run alone may take another time")
-    return ok(name, text)
+    return note(name, f"{text}; too noisy to tell") if _is_blind(effect) else ok(name, text)
 
 
 def _placed(evidence: Evidence, one: Sample) -> PlacedTime:

@@ -76,6 +76,8 @@ def synchronisation(evidence: Evidence) -> Finding:
     if worst:
         return Finding(name, "inconclusive", f"{worst[1]}; have detect wait for its results")
     longest = seconds_text(max(one.tail_seconds or 0.0 for one in evidence.measured))
+    if evidence.device == "cpu":
+        return ok(name, "does not apply: a CPU is done when a call returns")
     return ok(name, f"the device worked on for at most {longest} after detections were returned")
 
 

@@ -40,12 +40,18 @@ def load(evidence: Evidence) -> Finding:
     return ok(name, text)
 
 
+def _no_device(name: str, evidence: Evidence, why: str | None) -> Finding:
+    if evidence.device == "cpu" and evidence.conditions:
+        return ok(name, "does not apply: ran on the CPU")
+    return not_recorded(name, why)
+
+
 def throttling(evidence: Evidence) -> Finding:
     """A device that lowers its own clock is no longer the device that was bought."""
     name = "throttling"
     states = [state for state in evidence.device_states if state.get("throttle") is not None]
     if not states:
-        return not_recorded(name, evidence.no_device_state)
+        return _no_device(name, evidence, evidence.no_device_state)
     reasons = Counter(reason for state in states for reason in set(state["throttle"]))
     throttled = sum(bool(state["throttle"]) for state in states)
     if not throttled:
@@ -67,7 +73,7 @@ def clock(evidence: Evidence) -> Finding:
         return ok(name, text)
     host = [one.cpu_mhz for one in evidence.conditions if one.cpu_mhz]
     if not host:
-        return not_recorded(name, evidence.no_device_state)
+        return _no_device(name, evidence, evidence.no_device_state)
     spread, text = _clock_spread(host, "the processor's clock, read between blocks,")
     # Between blocks a core may idle, so that its clock says little of the calls.
     return note(name, f"{text}; fix it where you may (harness doctor)") if spread > CLOCK_SPREAD else ok(name, text)
@@ -84,7 +90,7 @@ def foreign_processes(evidence: Evidence) -> Finding:
     name = "foreign-processes"
     looks = [one.foreign for one in evidence.conditions if one.foreign is not None]
     if not looks:
-        return not_recorded(name, evidence.reason(one.foreign_reason for one in evidence.conditions))
+        return _no_device(name, evidence, evidence.reason(one.foreign_reason for one in evidence.conditions))
     busy = [foreign for foreign in looks if foreign]
     if not busy:
         return ok(name, f"no other process was on the device in any of {len(looks):,} looks")

@@ -102,11 +102,12 @@ def intervals(model: Model, where: str) -> str:
 
 
 def origin(run: Mapping[str, Any]) -> str:
-    """Such as ``2026-11-21, CPU (Some CPU, 2 threads), trust: ok``."""
+    """Such as ``2026-11-21, CPU (Some CPU, 2 threads), speed-ups over rcnn, trust: ok``."""
     status = [] if run["status"] == "complete" else [str(run["status"])]
     # The names of what was found; how much of each is told by the run's own report.
     trust, doubts = run["trust"], ", ".join(run["trust"]["names"]) or "; ".join(run["trust"]["reasons"])
-    words = ", ".join([str(run["created"])[:10], run["device"], *status, f"trust: {trust['verdict']}"])
+    over = f"speed-ups over {run['baseline']}"
+    words = ", ".join([str(run["created"])[:10], run["device"], over, *status, f"trust: {trust['verdict']}"])
     return f"{words} ({doubts})" if doubts else words
 
 

@@ -16,6 +16,13 @@ _ON_A_CPU = (
     "Measured on a CPU. Its absolute times are not comparable with the papers' times on a GPU; ratios are shown, and "
     "they too depend on the hardware."
 )
+_WORDS = (
+    "The *same work* is a fixed convolution and matrix product, timed between blocks of images, where the machine is "
+    "looked at, too. A *mark* is the reading of the clock where a stage begins or ends. A *shape* is the size of an image "
+    "and its number of boxes, rounded up; a sample is *cold* where the method had not been called on its shape. A *place* "
+    "is that of a method in the order of a block. Samples without marks, and those of a sweep, count where samples are "
+    "counted, and make no figure."
+)
 _OVERHEAD = {
     "marks": "marks an image",
     "mark_seconds": "microseconds a mark",
@@ -49,7 +56,7 @@ def findings(summary: Summary) -> list[str]:
         return verdict(summary)
     rows = [[escaped(each["name"]), escaped(each["verdict"]), escaped(each["text"])] for each in found]
     told, *warning = verdict({**summary, "trust": {**summary["trust"], "reasons": []}})
-    return [told, table(("finding", "verdict", "what was seen"), rows, words=(0, 1, 2)), *warning]
+    return [told, table(("finding", "verdict", "what was seen"), rows, words=(0, 1, 2)), _WORDS, *warning]
 
 
 def overhead(summary: Summary) -> list[Row]:

@@ -55,7 +55,7 @@ def conclusion(checks: Sequence[Check]) -> tuple[Verdict, str]:
     if bad:
         return "bad", f"This machine cannot give trustworthy ratios now: {', '.join(bad)}."
     if warned:
-        return "warn", f"This machine can give trustworthy ratios; steadier without: {', '.join(warned)}."
+        return "warn", f"This machine can give trustworthy ratios; not all is at its best: {', '.join(warned)}."
     return "ok", "This machine can give trustworthy ratios."
 
 

@@ -126,7 +126,7 @@ def test_a_penalty_of_one_per_cent_for_the_second_place(tmp_path: Path) -> None:
     lab.run({name: Displaced(name) for name in COST}, images(IMAGES))
     found = findings(lab)
     assert seen(found) == {"position": "note"}, "it is shared out, so it costs no trust"
-    assert 0.9 < number(found["position"].text, "one place later in the order costs") < 1.1
+    assert 0.9 < number(found["position"].text, "one place later in the order changes a time by") < 1.1
     totals = [sum((one.seconds or {})["conv"] for one in lab.samples() if one.method == name) for name in COST]
     assert totals[0] / totals[1] == pytest.approx(COST["a"] / COST["b"], rel=0.001)
 
