@@ -114,7 +114,8 @@ def position(evidence: Evidence) -> Finding:
     effect = position_effect([_placed(evidence, one) for one in evidence.measured], _POSITION_CONFIDENCE)
     if effect is None:
         return note(name, "cannot be told: the methods changed places in fewer than 4 blocks; measure more images")
-    text = f"one place later in the order changes a time by {100 * effect.value:+.2f} % ({_interval(effect, _POSITION_CONFIDENCE)})"
+    text = f"one place later in the order changes a time by {100 * effect.value:+.2f} %"
+    text += f" ({_interval(effect, _POSITION_CONFIDENCE)})"
     if effect.certain and abs(effect.value) >= POSITION_SHARE:
         return note(name, f"{text}; ratios stand, but a method run alone may take another time")
     return note(name, f"{text}; too noisy to tell") if _is_blind(effect) else ok(name, text)
