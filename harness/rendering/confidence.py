@@ -19,8 +19,8 @@ _ON_A_CPU = (
 _WORDS = (
     "The *same work* is a fixed convolution and matrix product, timed between blocks of images, where the machine is "
     "looked at, too. A *mark* is the reading of the clock where a stage begins or ends. A *shape* is the size of an "
-    "image and its number of boxes, rounded up; a sample is *cold* where the method had not been called on its shape. A "
-    "*place* is that of a method in the order of a block. Samples without marks, and those of a sweep, count where "
+    "image and its number of boxes, rounded up; a sample is *cold* where the method had not been called on its shape. "
+    "A *place* is that of a method in the order of a block. Samples without marks, and those of a sweep, count where "
     "samples are counted, and make no figure."
 )
 _OVERHEAD = {
