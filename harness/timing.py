@@ -159,9 +159,9 @@ def mark_seconds(clock: Clock) -> float:
     """What one mark, an enter or a leave, costs at most: marking adds less than marks x this to a call.
 
     The host's part and the device's, although they overlap where the host does not wait for the device. The host's is
-    what a stage that is heard takes, 95th percentile, beyond one that nobody hears, median: the detector's ``with`` is
+    what a stage that is heard takes, 90th percentile, beyond one that nobody hears, median: the detector's ``with`` is
     there in either case. Both are taken after the caches were swept, as a convolution leaves them, where they are some
-    times what they are in a loop. The device's is what a mark adds to waiting for an idle device, 95th percentile.
+    times what they are in a loop. The device's is what a mark adds to waiting for an idle device, 90th percentile.
     """
     source, target = bytes(_SWEPT_BYTES), bytearray(_SWEPT_BYTES)
 
@@ -187,7 +187,7 @@ def mark_seconds(clock: Clock) -> float:
         unheard.append(one_stage())
     device = sorted(waiting(1) - waiting(0) for _ in range(_CALIBRATIONS))
     # Not a quartile: inside a detector a mark costs on average about what the upper quartile is here.
-    high, middle = 95 * _CALIBRATIONS // 100, _CALIBRATIONS // 2
+    high, middle = 90 * _CALIBRATIONS // 100, _CALIBRATIONS // 2
     host = (sorted(heard)[high] - sorted(unheard)[middle]) / 2
     return max(host, 0.0) + max(device[high], 0.0)
 
