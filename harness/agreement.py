@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from harness.coco import detection_table
 
-__all__ = ["MATCH_IOU", "digest_of_rows", "disagreement"]
+__all__ = ["MATCH_IOU", "digest_of_arrays", "digest_of_rows", "disagreement"]
 
 MATCH_IOU = 0.9
 """Boxes that overlap less are not the same box, moved by rounding."""
@@ -43,11 +43,16 @@ class _Output:
         return self.boxes[own].astype(np.float64), self.scores[own].astype(np.float64)
 
 
-def _digest(output: _Output) -> str:
+def digest_of_arrays(*arrays: npt.NDArray[Any]) -> str:
+    """sha256 over the bytes of boxes, scores and labels, 16 hex digits."""
     digest = hashlib.sha256()
-    for values in (output.boxes, output.scores, output.labels):
+    for values in arrays:
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _digest(output: _Output) -> str:
+    return digest_of_arrays(output.boxes, output.scores, output.labels)
 
 
 def digest_of_rows(rows: Rows) -> str:

@@ -50,23 +50,30 @@ class Clock(Protocol):
         """
 
 
-class HostClock:
+class _Counting:
+    """What clocks have in common: the host's time, and how many marks were made since `begin`."""
+
+    def __init__(self) -> None:
+        # An array, since an attribute would keep a new object for each mark.
+        self._made = array("q", [0])
+
+    def now(self) -> float:
+        """Seconds of the host's monotonic clock."""
+        return time.perf_counter()
+
+    def begin(self) -> None:
+        """Start again at number 0; what marks are kept in stays."""
+        self._made[0] = 0
+
+
+class HostClock(_Counting):
     """For work that is done when it is called: the CPU."""
 
     asynchronous = False
 
     def __init__(self) -> None:
-        # Arrays, since an attribute or a list would keep a new object for each mark.
-        self._made = array("q", [0])
+        super().__init__()
         self._times = array("d", bytes(8 * _POOL))
-
-    def now(self) -> float:
-        """Seconds of the monotonic clock."""
-        return time.perf_counter()
-
-    def begin(self) -> None:
-        """Start again at number 0."""
-        self._made[0] = 0
 
     def mark(self) -> int:
         """Read the clock."""
@@ -86,12 +93,12 @@ class HostClock:
         return True
 
     def seconds(self, start: int, end: int) -> float:
-        """The difference."""
+        """Seconds between two readings since `begin`."""
         _check(start, end, self._made[0])
         return self._times[end] - self._times[start]
 
 
-class CudaClock:
+class CudaClock(_Counting):
     """For work that a CUDA device does later than it is given: events in its current stream.
 
     Work in another stream counts for a stage only as far as the current stream waits for it; the total counts all.
@@ -103,8 +110,8 @@ class CudaClock:
         """Needs a CUDA device."""
         import torch
 
+        super().__init__()
         self._cuda = torch.cuda
-        self._made = array("q", [0])
         self._pool: list[torch.cuda.Event] = []
         for _ in range(_POOL):
             self._grow().record()  # The driver makes an event when it is recorded for the first time.
@@ -114,14 +121,6 @@ class CudaClock:
         event = self._cuda.Event(enable_timing=True)
         self._pool.append(event)
         return event
-
-    def now(self) -> float:
-        """Seconds of the host's monotonic clock."""
-        return time.perf_counter()
-
-    def begin(self) -> None:
-        """Start again at the first event of the pool."""
-        self._made[0] = 0
 
     def mark(self) -> int:
         """Record the next event of the pool in the current stream."""

@@ -32,7 +32,10 @@ class Itinerary:
         """`names` are the methods that can detect, in the order of the plan."""
         self._plan, self._names, self._images, self._process = plan, names, images, process
         self._sweep = Sweep.of(plan.sweep) if plan.sweep and process == 0 else None
-        self.block_images = order.block_images(len(images.ids), plan.block)
+        count = len(images.ids)
+        self._unmarked = order.unmarked_images(count, plan.seed)
+        self._unmarked_first = order.unmarked_first(count, plan.seed, turn=process)
+        self.block_images = order.block_images(count, plan.block)
         self._blocks = self._scheduled(plan.repeats)
         self.tasks = {"measuring": [Leg(block) for block in self._blocks], "sweep": self._points()}
         """Legs by what the user is told of them, in the order of time."""
@@ -88,13 +91,12 @@ class Itinerary:
 
     def _places(self, leg: Leg) -> Iterator[tuple[str, int, tuple[Place, ...]]]:
         """Method, image, and its calls in their order: the marked one, and the unmarked one where there is one."""
-        block, seed, count = leg.block, self._plan.seed, len(self._images.ids)
-        unmarked = order.unmarked_images(count, seed) if block.repeat == 0 and leg.value is None else frozenset()
-        first = order.unmarked_first(count, seed, turn=self._process)
+        block = leg.block
+        unmarked = self._unmarked if block.repeat == 0 and leg.value is None else frozenset()
         for position, name in enumerate(block.order):
             for index in block.images:
                 place = Place(block.repeat, index, position, block.number)
                 if self._sweep is not None and leg.value is not None:
                     place = replace(place, role="sweep", point=self._sweep.point(leg.value))
                 places = (place, replace(place, role="unmarked")) if index in unmarked else (place,)
-                yield name, index, places[::-1] if index in first else places
+                yield name, index, places[::-1] if index in self._unmarked_first else places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -14,19 +15,19 @@ __all__ = ["Fitted"]
 N = TypeVar("N", bound=nn.Module)
 
 
-class Fitted(Generic[N]):
+class Fitted(ABC, Generic[N]):
     """Base of a detector whose model is one network."""
 
     _network: N | None = None
     _detecting: N | None = None
 
+    @abstractmethod
     def _build(self) -> N:
         """A network that has learnt nothing, on the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _deployed(self, network: N) -> N:
         """The form of a fitted network that detects; made once, not for each image."""
-        raise NotImplementedError
 
     def _take(self, network: N) -> None:
         """Detect with this fitted network from now on."""

@@ -22,6 +22,7 @@ class Start(NamedTuple):
 
     process: int
     attempt: int
+    """From 0, as in the records; people count from 1."""
 
     @classmethod
     def of(cls, record: Sample | Condition) -> Start:
@@ -29,7 +30,7 @@ class Start(NamedTuple):
         return cls(record.process, record.attempt)
 
     def __str__(self) -> str:
-        return f"process {self.process}" + (f" (attempt {self.attempt})" if self.attempt > 1 else "")
+        return f"process {self.process}" + (f" (attempt {self.attempt + 1})" if self.attempt else "")
 
 
 @dataclass(frozen=True)

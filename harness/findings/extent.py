@@ -98,7 +98,8 @@ def failed(evidence: Evidence) -> Finding:
         told.append(f"{listed(never)} could not be measured")
     ended = [each for each in evidence.processes if each.get("status", "ok") != "ok"]
     if ended:
-        told.append(f"process {ended[0].get('process')} did not finish ({ended[0].get('reason')})")
+        why = ended[0].get("reason") or ended[0]["status"]
+        told.append(f"process {ended[0].get('process')} did not finish ({why})")
     if told:
         return note(name, f"{'; '.join(told)}; they are in no figure, see errors/ in the run folder")
     return ok(name, f"all {counted(len(evidence.samples), 'sample')} have a time")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,6 +67,14 @@ def small_plan(boxes_file: Path) -> Callable[..., Plan]:
         return Plan.of(values | changes)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def no_pictures() -> Iterator[None]:
+    """Drawing takes longer than a run of a second; `test_cli` looks at the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.figures.draw", lambda *_: [])
+        yield
 
 
 @pytest.fixture

@@ -12,30 +12,19 @@ from typing import Any
 import pytest
 import torch
 
+from carried_out import run
 from detectors.contract import Detections, FitError
 from detectors.fast import FastRCNN
 from detectors.spp import SPP
-from harness.compare import compare
 from harness.datasets.shapes import Shapes
 from harness.plan import Plan, PlanError
-from harness.progress import Reporter
 from harness.record import Sample
 from harness.runs import RunFolder
 
 PlanMaker = Callable[..., Plan]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _no_pictures() -> Iterator[None]:
-    """Drawing takes longer than these runs; `test_cli` looks at the figures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.figures.draw", lambda *_: [])
-        yield
-
-
-def run(plan: Plan, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    reporter = Reporter(quiet=True)
-    return compare(plan, out, resume=resume, overwrite=False, command="harness", reporter=reporter, here=True)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def outputs(out: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:

@@ -32,6 +32,7 @@ from harness.surroundings.doctor import as_dict, conclusion, examine, screen
 from harness.surroundings.load import LoadMeter
 from harness.surroundings.sensors import NoSensors, NvmlSensors
 from nvml import UUID, FakeNvml
+from planted import plant
 
 CPU = "sys/devices/system/cpu"
 METAL = {
@@ -58,14 +59,6 @@ def threads() -> Iterator[Any]:
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
-
-
-def plant(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return root
 
 
 def processor(root: Path, changes: dict[str, str]) -> dict[str, Check]:

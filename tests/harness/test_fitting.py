@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import make_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,27 +12,17 @@ from typing import Any
 import pytest
 
 import detectors
-from harness.compare import compare
+from carried_out import run
 from harness.fitting import Ready, sharing
 from harness.plan import Plan, PlanError
 from harness.preparation import prepare
-from harness.progress import Reporter
 from harness.runs import RunFolder
 from harness.summary import summarise
 
 PlanMaker = Callable[..., Plan]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _no_pictures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.figures.draw", lambda *_: [])
-        yield
-
-
-def run(plan: Plan, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    reporter = Reporter(quiet=True)
-    return compare(plan, out, resume=resume, overwrite=False, command="harness", reporter=reporter, here=True)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

@@ -14,16 +14,9 @@ import pytest
 
 from harness.surroundings.cores import find_cores, memory_limit_bytes
 from harness.surroundings.load import LoadMeter, busiest_others
+from planted import plant
 
 linux = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="reads what Linux tells")
-
-
-def plant(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return root
 
 
 @pytest.fixture

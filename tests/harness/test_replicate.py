@@ -6,30 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from carried_out import run
 from harness import replicate
-from harness.compare import compare
 from harness.plan import Plan
-from harness.progress import Reporter
 from harness.runs import RunFolder
 
 PlanMaker = Callable[..., Plan]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _no_pictures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.figures.draw", lambda *_: [])
-        yield
-
-
-def run(plan: Plan, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    return compare(plan, out, resume=resume, overwrite=False, command="harness", reporter=Reporter(quiet=True))
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +34,10 @@ def replicated(small_plan: PlanMaker, tmp_path_factory: pytest.TempPathFactory) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replicate, "exit_code_of", second_is_killed)
-        run(plan, out)
+        run(plan, out, here=False)
     manifest = RunFolder(out).read_manifest()
     said = [manifest["status"], *(about["reason"] for about in manifest["processes"])]
-    run(plan, out, resume=True)
+    run(plan, out, resume=True, here=False)
     return out, said
 
 
@@ -103,7 +93,7 @@ def test_an_interrupted_process_interrupts_the_run(
 
     monkeypatch.setattr(replicate, "exit_code_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run(small_plan(methods="spp", weights="random", iterations=0, processes=2), folder.path)
+        run(small_plan(methods="spp", weights="random", iterations=0, processes=2), folder.path, here=False)
     assert folder.read_manifest()["status"] == "interrupted"
     assert folder.read_manifest()["notices"][0]["text"] == "halved"
 

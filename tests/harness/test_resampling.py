@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from bounded import ends
 from harness import accuracy
 from harness.accuracy import AccuracyError, ClassMatches, DetectionTable, Metric, TruthTable, average_precision, match
 from harness.resampling import map_intervals
@@ -47,14 +48,6 @@ def scene(seed: int, n_images: int) -> tuple[TruthTable, dict[str, DetectionTabl
 def matched(seed: int, n_images: int) -> Matches:
     truth, found = scene(seed, n_images)
     return {name: match(table, truth, n_classes=CLASSES) for name, table in found.items()}
-
-
-def ends(found: Estimate) -> tuple[float, float, float]:
-    assert found.value is not None
-    assert found.low is not None
-    assert found.high is not None
-    assert found.reason is None
-    return found.value, found.low, found.high
 
 
 def mean_ap(matches: tuple[ClassMatches, ...], metric: Metric, counts: npt.NDArray[np.int64]) -> float:

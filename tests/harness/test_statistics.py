@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
+from bounded import ends
 from harness.regression import line
 from harness.statistics import (
     PROCESSES_FOR_INTERVAL,
@@ -26,14 +27,6 @@ from harness.statistics import (
 )
 
 Floats = npt.NDArray[np.float64]
-
-
-def ends(found: Estimate) -> tuple[float, float, float]:
-    assert found.value is not None
-    assert found.low is not None
-    assert found.high is not None
-    assert found.reason is None
-    return found.value, found.low, found.high
 
 
 def none(found: Estimate) -> tuple[float | None, str]:

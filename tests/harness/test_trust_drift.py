@@ -105,7 +105,7 @@ def test_starts_of_a_process_are_told_apart() -> None:
     """One that was interrupted and begun again on a faster machine did not drift: it is another process."""
     rng = np.random.default_rng(0)
     conditions = [
-        Condition(0, look, float(look), tuple(map(float, np.exp(rng.normal(-0.1 * late, 0.002, 5)))), attempt=1 + late)
+        Condition(0, look, float(look), tuple(map(float, np.exp(rng.normal(-0.1 * late, 0.002, 5)))), attempt=late)
         for late in (0, 1)
         for look in range(LOOKS)
     ]

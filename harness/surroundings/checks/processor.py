@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,41 +10,35 @@ import psutil
 
 from harness.surroundings.checks import Check
 from harness.surroundings.cores import Cores, find_cores, memory_limit_bytes
+from harness.surroundings.processor import hypervisor, processor_name
+from harness.wording import counted, gibibytes
 
 __all__ = ["examine_processor"]
 
 _CPU = Path("sys/devices/system/cpu")
 
-_GIB = 1 << 30
-_LEAST_MEMORY_BYTES = 2 * _GIB
+_LEAST_MEMORY_BYTES = 2 * 2**30
 """Weights, features of 2,000 boxes and an image pyramid want about this much; below it the disk is timed."""
 
 
 def examine_processor(root: Path) -> Iterator[Check]:
     """Looks under `root` for ``/sys`` and ``/proc``."""
     cores = find_cores(root)
-    virtual = " hypervisor " in _text(root / "proc/cpuinfo").replace("\n", " ")
-    yield _processor(root, cores, virtual)
+    virtual = hypervisor(root) is not None
+    many = counted(len(cores.online), "logical processor")
+    yield Check("processor", "ok", f"{processor_name(root)}, {many}" + ", virtual machine" * virtual)
     yield _cores(root, cores)
     yield _threads(cores)
     yield _governor(root, cores, virtual)
     yield _turbo(root, cores, virtual)
-    yield _smt(root, cores, virtual)
+    yield _smt(root, virtual)
     yield from _power(root)
     yield _memory(root)
 
 
-def _processor(root: Path, cores: Cores, virtual: bool) -> Check:
-    lines = _text(root / "proc/cpuinfo").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    many = f"{len(cores.online)} logical processor" + "s" * (len(cores.online) != 1)
-    return Check("processor", "ok", f"{name}, {many}" + ", virtual machine" * virtual)
-
-
 def _cores(root: Path, cores: Cores) -> Check:
     allowed = len(cores.allowed)
-    physical = "an unknown number of cores" if cores.physical is None else _plural(cores.physical, "core")
+    physical = "an unknown number of cores" if cores.physical is None else counted(cores.physical, "core")
     found = f"{allowed} of {len(cores.online)} usable, on {physical}"
     if cores.quota is not None and cores.quota < allowed:
         return Check(
@@ -68,7 +61,7 @@ def _threads(cores: Cores) -> Check:
     threads, usable = torch.get_num_threads(), cores.usable
     wish = os.environ.get("OMP_NUM_THREADS")
     set_by = f"; OMP_NUM_THREADS={wish}" if wish else ""
-    found = f"torch computes with {_plural(threads, 'thread')}, usable are {usable:g}{set_by}"
+    found = f"torch computes with {counted(threads, 'thread')}, usable are {usable:g}{set_by}"
     whole = max(1, int(usable))
     if threads > whole:
         advice = f"They wait for each other: OMP_NUM_THREADS={whole} harness ..."
@@ -115,7 +108,7 @@ def _turbo(root: Path, cores: Cores, virtual: bool) -> Check:
     return Check("turbo", "unknown", "not told" + ": the host of this virtual machine decides" * virtual)
 
 
-def _smt(root: Path, cores: Cores, virtual: bool) -> Check:
+def _smt(root: Path, virtual: bool) -> Check:
     active = _text(root / _CPU / "smt/active").strip()
     if not active:
         return Check("SMT", "unknown", "not told")
@@ -139,14 +132,10 @@ def _memory(root: Path) -> Check:
     limited = memory_limit_bytes(root)
     if limited is not None and limited[0] - limited[1] < free:
         free, total, whose = max(0, limited[0] - limited[1]), limited[0], " that the control group grants"
-    found = f"{free / _GIB:.1f} GiB free of {total / _GIB:.1f} GiB{whose}"
+    found = f"{gibibytes(free)} free of {gibibytes(total)}{whose}"
     if free < _LEAST_MEMORY_BYTES:
         return Check("memory", "bad", found, "A machine that swaps times its disk: end other programs.")
     return Check("memory", "ok", found)
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def _text(path: Path) -> str:
