@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -229,51 +228,23 @@ def evaluate(
 ) -> None:
     """Average precision of a detections file."""
     with _one_line_errors():
-        from harness.evaluate import evaluate_file
+        from harness.evaluate import evaluate_file, lines
         from harness.streams import kept_for_results
 
         with kept_for_results():
             result = evaluate_file(detections, dataset=dataset, split=split, images=images, metric=metric)
-    if as_json:
-        typer.echo(json.dumps(result, indent=1))
-        return
-    for name, ap in [*result["ap"].items(), (f"mAP {metric}", result["map"])]:
-        typer.echo(f"{name:<14} {'-' if ap is None else format(100 * ap, '6.2f')}")
+    typer.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines(result)))
 
 
 @app.command()
 def methods(as_json: options.AsJson = False) -> None:
     """List the detectors there are, and where each comes from."""
+    from harness import catalogue
     from harness.streams import kept_for_results
 
     with kept_for_results():
-        found = _listed()
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-        return
-    for about in found:
-        typer.echo(f"{about['name']}  ({about['origin']})")
-        for text in (about["title"], " ".join(about["variants"])):
-            # Words alone are broken: a name such as fast:no-bb must be copied whole.
-            typer.echo(textwrap.fill(text, 80, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))
-
-
-def _listed() -> list[dict[str, Any]]:
-    """All methods that can be loaded; a plug-in that cannot costs one line on standard error."""
-    import detectors
-
-    found = []
-    for name in detectors.names():
-        try:
-            detector = detectors.load(name).detector
-        except detectors.MethodError as error:
-            typer.echo(f"harness: warning: {error}", err=True)
-            continue
-        variants = [f"{name}:{variant}" for variant in detector.variants]
-        title = " ".join((sys.modules[detector.__module__].__doc__ or "").strip().split("\n\n")[0].split())
-        about = {"name": name, "paper": detector.paper, "variants": variants, "title": title}
-        found.append({**about, "origin": detectors.origin(name)})
-    return found
+        known = catalogue.found(lambda reason: typer.echo(f"harness: warning: {reason}", err=True))
+    typer.echo(json.dumps(known, indent=1) if as_json else "\n".join(catalogue.lines(known)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from harness import accuracy
 from harness.coco import detection_table, read_results, truth_file, truth_table
 from harness.datasets import open_dataset
 
-__all__ = ["evaluate_file"]
+__all__ = ["evaluate_file", "lines"]
 
 
 def evaluate_file(path: Path, *, dataset: str, split: str, images: int | None, metric: str) -> dict[str, Any]:
@@ -31,3 +31,9 @@ def evaluate_file(path: Path, *, dataset: str, split: str, images: int | None, m
         metric=cast(accuracy.Metric, metric),
     )
     return {"metric": metric, "map": found.map, "ap": dict(zip(opened.classes, found.ap, strict=True))}
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """What `evaluate_file` gave, in percent: a line for each class, and the mean."""
+    rows = [*result["ap"].items(), (f"mAP {result['metric']}", result["map"])]
+    return [f"{name:<14} {'-' if ap is None else format(100 * ap, '6.2f')}" for name, ap in rows]
