@@ -1,29 +1,32 @@
-"""Floating-point operations of each stage of detecting, counted on shapes alone: nothing is computed, no clock runs.
+"""What each stage of detecting asks of a device, counted on shapes alone: nothing is computed, no clock runs.
 
-One multiply-add is two operations. Counted are convolutions, matrix products and bilinear sampling, of what is really
-run: a bfloat16 network has as many as a float32 one, a factorised layer fewer. Not counted are element-wise operations,
-biases, and comparisons: pooling by maximum, thresholds, top k and non-maximum suppression have none here. A count ends
-where SUPPRESS begins, because what comes after depends on the values.
+Counted are floating-point operations, and bytes and launches, of which `harness.traffic` says what they are. One
+multiply-add is two operations. Operations are those of convolutions, matrix products and bilinear sampling, of what is
+really run: a bfloat16 network has as many as a float32 one, a factorised layer fewer. Not counted are element-wise
+operations, biases, and comparisons: pooling by maximum, thresholds, top k and non-maximum suppression have none here. A
+count ends where SUPPRESS begins, because what comes after depends on the values.
 
-A detector is run on the meta device, where tensors have shapes and no values. An image costs some milliseconds, a tenth
-of what it does with torch's own fake tensors.
+A detector is run on the meta device, where tensors have shapes and no values. It takes the ways that it takes on a GPU
+wherever it asks whether a tensor lies on a CPU, so that bytes and launches are a GPU's. An image costs some
+milliseconds, a tenth of what it does with torch's own fake tensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from detectors.contract import Detector, Stage, listening
+from harness.metatensors import META, SHAPES, elementwise, is_pointwise, on_meta, takes_device
+from harness.traffic import Traffic, share_storage, traffic
 
-__all__ = ["ImageShape", "count", "count_image"]
+__all__ = ["Asked", "ImageShape", "count", "count_image"]
 
-_META = torch.device("meta")
 _REASON_CHARACTERS = 200
 
 aten: Any = torch.ops.aten
@@ -38,9 +41,26 @@ class ImageShape:
     proposals: int
 
 
+class Asked(NamedTuple):
+    """What one call of `detect` asks of a device: each by stage before SUPPRESS, and in ``total``, which has what is
+    done outside all stages, too."""
+
+    operations: dict[str, int]
+    """Floating-point operations."""
+    bytes: dict[str, int]
+    """Read and written by operators."""
+    launches: dict[str, int]
+    """Operators that compute, about the kernels that a GPU is given."""
+
+
 def count(detector: Detector, shapes: Mapping[str, ImageShape]) -> dict[str, Any]:
-    """``{"reason": None, "images": {image: {stage: operations, "total": operations}}}``, or why there are none."""
-    known: dict[ImageShape, dict[str, int]] = {}
+    """What each image asks, or why that is not known.
+
+    Returns:
+        ``{"reason": None, "images": {image: {stage: operations, "total": operations}}}``, and ``bytes`` and
+        ``launches`` in the shape of ``images``.
+    """
+    known: dict[ImageShape, Asked] = {}
     try:
         for shape in shapes.values():
             if shape not in known:
@@ -48,22 +68,30 @@ def count(detector: Detector, shapes: Mapping[str, ImageShape]) -> dict[str, Any
     except Exception as error:  # noqa: BLE001  (a detector of others may need values; it is measured all the same)
         first_line = next(iter(str(error).splitlines()), "no message")
         reason = f"it does not run on shapes alone: {type(error).__name__}: {first_line}"[:_REASON_CHARACTERS]
-        return {"reason": reason, "images": {}}
-    return {"reason": None, "images": {image: known[shape] for image, shape in shapes.items()}}
+        return {"reason": reason, "images": {}, "bytes": {}, "launches": {}}
+    asked = {image: known[shape] for image, shape in shapes.items()}
+    return {
+        "reason": None,
+        "images": {image: each.operations for image, each in asked.items()},
+        "bytes": {image: each.bytes for image, each in asked.items()},
+        "launches": {image: each.launches for image, each in asked.items()},
+    }
 
 
-def count_image(detector: Detector, shape: ImageShape) -> dict[str, int]:
-    """Operations of each stage before SUPPRESS, and ``total``, which has those outside all stages, too."""
-    counter = _Counter()
+def count_image(detector: Detector, shape: ImageShape) -> Asked:
+    """What an image of this shape asks, by stage; raises whatever a detector raises that needs values."""
+    image = torch.empty(3, shape.height, shape.width, dtype=torch.uint8, device=META)
+    boxes = torch.empty(shape.proposals, 4, device=META)
+    counter = _Counter((image, boxes))
     stages = _Stages(counter)
-    image = torch.empty(3, shape.height, shape.width, dtype=torch.uint8, device=_META)
-    boxes = torch.empty(shape.proposals, 4, device=_META)
     try:
         with counter, listening(stages):
             detector.detect(image, boxes)
     except _Enough:
         pass
-    return {**{str(stage): operations for stage, operations in stages.operations.items()}, "total": counter.operations}
+    by_stage = {**{str(stage): each for stage, each in stages.asked.items()}, "total": counter.asked}
+    operations, moved, launches = ({name: each[kind] for name, each in by_stage.items()} for kind in range(3))
+    return Asked(operations, moved, launches)
 
 
 class _Enough(BaseException):
@@ -75,17 +103,19 @@ class _Stages:
 
     def __init__(self, counter: _Counter) -> None:
         self._counter = counter
-        self._start = 0
-        self.operations = {stage: 0 for stage in Stage.of_detecting() if stage is not Stage.SUPPRESS}
+        self._start = counter.asked
+        self.asked = {stage: (0, 0, 0) for stage in Stage.of_detecting() if stage is not Stage.SUPPRESS}
 
     def enter(self, stage: Stage) -> None:
         if stage is Stage.SUPPRESS:
             raise _Enough
-        self._start = self._counter.operations
+        self._start = self._counter.asked
 
     def leave(self, stage: Stage) -> None:
-        if stage in self.operations:
-            self.operations[stage] += self._counter.operations - self._start
+        if stage in self.asked:
+            so_far = zip(self.asked[stage], self._counter.asked, self._start, strict=True)
+            operations, moved, launches = (mine + now - before for mine, now, before in so_far)
+            self.asked[stage] = (operations, moved, launches)
 
     def progress(self, done: int, total: int, text: str) -> None:
         pass
@@ -94,12 +124,23 @@ class _Stages:
         pass
 
 
-class _Counter(TorchDispatchMode):
-    """Turns every operator to the meta device, and adds up what each costs."""
+_WHOLE: set[Any] = set()
+"""Operators known not to be made of others."""
 
-    def __init__(self) -> None:
+
+class _Counter(TorchDispatchMode):
+    """Turns every operator to the meta device, and adds up what each asks."""
+
+    def __init__(self, given: Sequence[torch.Tensor]) -> None:
+        """`given` are the tensors that come from the host."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations = 0
+        self._given = given
+        self._operations = self._bytes = self._launches = 0
+
+    @property
+    def asked(self) -> tuple[int, int, int]:
+        """Operations, bytes and launches so far."""
+        return self._operations, self._bytes, self._launches
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -109,42 +150,56 @@ class _Counter(TorchDispatchMode):
         if formula is None:
             if packet is aten._local_scalar_dense and not args[0].is_meta:
                 return func(*args)  # the value of a constant, or of what is known below
-            if not named and _is_pointwise(func) and (result := _elementwise(args)) is not None:
+            if not named and is_pointwise(func) and (result := elementwise(args)) is not None:
+                self._add(traffic(func, args, named, result))
                 return result
-            with self:
-                result = func.decompose(*args, **named)
-            if result is not NotImplemented:
+            if (result := self._taken_apart(func, args, named)) is not NotImplemented:
                 return result
-        args = [_on_meta(value) for value in args]
-        named = {name: _on_meta(value) for name, value in named.items()}
-        if _takes_device(func):
-            named["device"] = _META
+        stays = packet is aten._to_copy and self._stays(args[0], **named)
+        args = [on_meta(value) for value in args]
+        named = {name: on_meta(value) for name, value in named.items()}
+        if takes_device(func):
+            named["device"] = META
         if func is aten.all.default and args[0].numel() == 0:
             return torch.tensor(True)  # whatever the values: an empty set of detections is checked, too
-        shortcut = _SHAPES.get(packet, func)
+        shortcut = SHAPES.get(packet, func)
         result = shortcut(*args, **named)
         if formula is not None:
-            self.operations += formula(*args, **named, out_val=result)
+            self._operations += formula(*args, **named, out_val=result)
+        if not stays:
+            self._add(traffic(func, args, named, result))
         return result
 
+    def _taken_apart(self, func: Any, args: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """The result of an operator that is made of others, each of which is counted; NotImplemented of any other."""
+        if func in _WHOLE:
+            return NotImplemented
+        with self:
+            result = func.decompose(*args, **named)
+        if result is NotImplemented:
+            _WHOLE.add(func)
+        return result
 
-def _on_meta(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        if value.is_meta:
-            return value
-        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=_META)
-    if isinstance(value, list | tuple):
-        return type(value)(map(_on_meta, value))
-    return _META if isinstance(value, torch.device) else value
+    def _add(self, asked: Traffic) -> None:
+        self._bytes += asked.bytes
+        self._launches += asked.launches
 
+    def _stays(
+        self,
+        tensor: torch.Tensor,
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        memory_format: torch.memory_format = torch.preserve_format,
+        **_: Any,
+    ) -> bool:
+        """Whether a copy would not be made, were the tensor where the detector has it.
 
-_takes_device_of: dict[Any, bool] = {}
-
-
-def _takes_device(func: Any) -> bool:
-    if func not in _takes_device_of:
-        _takes_device_of[func] = any(one.name == "device" and one.kwarg_only for one in func._schema.arguments)
-    return _takes_device_of[func]
+        Only what is given lies on the host; it stays there, if the detector computes on a CPU, and is copied, if not.
+        """
+        if device is None or dtype not in (None, tensor.dtype) or memory_format is not torch.preserve_format:
+            return False
+        return device.type == "cpu" or not any(share_storage(tensor, each) for each in self._given)
 
 
 def _bilinear(*_: Any, out_val: torch.Tensor, **__: Any) -> int:
@@ -172,51 +227,3 @@ _FORMULAS: dict[Any, Callable[..., int]] = {
     aten.dot: _vector_product,
 }
 """Torch's own, and what it lacks."""
-
-
-_pointwise_of: dict[Any, bool] = {}
-_TO_BOOL = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "signbit"})
-
-
-def _is_pointwise(func: Any) -> bool:
-    """Whether the result has the type of the arguments and the shape to which they broadcast; a new tensor."""
-    if func not in _pointwise_of:
-        name = func._schema.name.removeprefix("aten::")
-        one = len(func._schema.returns) == 1 and not func._schema.is_mutable
-        plain = one and torch.Tag.pointwise in func.tags
-        _pointwise_of[func] = plain and name not in _TO_BOOL and not name.startswith(("logical_", "is"))
-    return _pointwise_of[func]
-
-
-def _elementwise(args: Sequence[Any]) -> torch.Tensor | None:
-    """What comes out where all tensors are of one floating type; None where torch must say."""
-    tensors = [_on_meta(each) for each in args if isinstance(each, torch.Tensor)]
-    first: torch.Tensor = tensors[0]
-    if not first.is_floating_point() or any(each.dtype is not first.dtype for each in tensors):
-        return None
-    if all(each.shape == first.shape for each in tensors):
-        return torch.empty_like(first)
-    return first.new_empty(torch.broadcast_shapes(*(each.shape for each in tensors)))
-
-
-def _product(bias: torch.Tensor, left: torch.Tensor, right: torch.Tensor, **_: Any) -> torch.Tensor:
-    return left.new_empty((left.shape[0], right.shape[1]))
-
-
-def _resized(image: torch.Tensor, size: Sequence[int] | None, *arguments: Any, **_: Any) -> torch.Tensor:
-    if size is None:
-        factors = next(one for one in reversed(arguments) if isinstance(one, list | tuple))
-        size = [int(side * factor) for side, factor in zip(image.shape[2:], factors, strict=True)]
-    return image.new_empty((*image.shape[:2], *size))
-
-
-def _sampled(image: torch.Tensor, grid: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    return image.new_empty((*image.shape[:2], *grid.shape[1:3]))
-
-
-_SHAPES: dict[Any, Callable[..., torch.Tensor]] = {
-    aten.addmm: _product,
-    aten.upsample_bilinear2d: _resized,
-    aten.grid_sampler_2d: _sampled,
-}
-"""What comes out of operators for which torch would go through many others to find the shape."""

@@ -8,7 +8,7 @@
     models/METHOD.safetensors   the fitted model that was measured, and METHOD.json with the seconds of its fit
     errors/METHOD.txt           tracebacks of a method that failed
     work/METHOD/                scratch files and checkpoints of a fit that is not finished
-    flops.json                  floating-point operations of each method on each image, by stage
+    flops.json                  operations, bytes and launches of each method on each image, by stage
     summary.json report.md figures/   derived from the above by `harness report`
 
 Everything that a kill must not tear is written beside and renamed, or is a log of lines of which only the last can be
@@ -275,7 +275,10 @@ class RunFolder:
         return seconds
 
     def write_flops(self, flops: dict[str, Any]) -> None:
-        """Replace the counts of floating-point operations: ``{method: {"reason", "images": {image: {stage: n}}}}``."""
+        """Replace what was counted: ``{method: {"reason", "images": {image: {stage: n}}, "bytes", "launches"}}``.
+
+        Under ``images`` stand floating-point operations; ``bytes`` and ``launches`` are like it.
+        """
         write_json(self.path / "flops.json", {"schema_version": SCHEMA_VERSION, "methods": flops})
 
     def read_flops(self) -> dict[str, Any]:

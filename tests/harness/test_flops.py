@@ -1,4 +1,4 @@
-"""Counts of floating-point operations: hand arithmetic, and what is said where there is none."""
+"""Counts of operations, bytes and launches by stage: hand arithmetic, and what is said where there are none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from detectors.contract import Detections, Detector, Stage, notice, stage
-from harness.flops import ImageShape, count, count_image
+from harness.flops import Asked, ImageShape, count, count_image
 from harness.plan import Plan
 
 
@@ -66,26 +66,52 @@ EXPECTED = {
     "decode": 2 * 9 * 10 * 7,
 }
 
+# A float32 has 4 bytes, an int64 8. Each line: what is read, then what is written.
+BYTES = {
+    "prepare": 3 * 41 * 60 * (1 + 4)  # to float32
+    + 4 * (3 * 41 * 60 + 3) + 4 * 3 * 41 * 60  # less its offset
+    + 4 * 3 * 41 * 60 + 4 * 3 * 20 * 30,  # resized
+    "propose": 0,
+    "conv": 4 * 3 * 20 * 30 * 2  # into another order in memory
+    + 4 * (3 * 20 * 30 + 8 * 27 + 8) + 4 * 8 * 20 * 30  # convolution
+    + 4 * 8 * 20 * 30 * 2  # ReLU
+    + 4 * 8 * 20 * 30 + (4 + 8) * 8 * 10 * 15  # maxima and their places
+    + 4 * (8 * 10 * 15 + 16 * 8 * 25 + 16) + 4 * 16 * 5 * 8,
+    "pool": 4 * 16 * 5 * 8 + (4 + 8) * 16 * 2 * 2  # maxima and their places
+    + 4 * 16 * 2 * 2 * 2,  # channel by channel
+    "fc": 4 * (10 + 64 + 64 * 10) + 4 * 9 * 10  # all boxes have the one vector
+    + 4 * 9 * 10 * 2,
+    "decode": 4 * 7  # zeros
+    + 4 * (7 + 9 * 10 + 10 * 7) + 4 * 9 * 7,
+}  # fmt: skip
+LAUNCHES = {"prepare": 3, "propose": 0, "conv": 5, "pool": 2, "fc": 2, "decode": 2}
+
 
 @pytest.mark.parametrize("name", ["detect", "inferring"])
-def test_each_stage_has_the_operations_of_hand_arithmetic(name: str) -> None:
+def test_each_stage_asks_what_hand_arithmetic_says(name: str) -> None:
     """With 9 boxes; what lies outside the stages is in the total alone, and nothing after SUPPRESS is run."""
     pipeline = Pipeline()
     found = count_image(of(getattr(pipeline, name)), ImageShape(41, 60, 9))
-    assert found == {**EXPECTED, "total": sum(EXPECTED.values()) + 2 * 9 * 7}
+    assert found.operations == {**EXPECTED, "total": sum(EXPECTED.values()) + 2 * 9 * 7}
+    ones, product = 4 * 7, 4 * (9 * 7 + 7) + 4 * 9
+    assert found.bytes == {**BYTES, "total": sum(BYTES.values()) + ones + product}
+    assert found.launches == {**LAUNCHES, "total": sum(LAUNCHES.values()) + 2}
     assert pipeline.seen == []
 
 
 def test_no_boxes_no_operations() -> None:
     """A detector that returns at once has done nothing."""
-    assert set(count_image(of(Pipeline().detect), ImageShape(41, 60, 0)).values()) == {0}
+    for kind in count_image(of(Pipeline().detect), ImageShape(41, 60, 0)):
+        assert set(kind.values()) == {0}
 
 
 @given(st.integers(1, 500))
 def test_operations_on_boxes_are_linear_in_their_number(boxes: int) -> None:
-    """Those on the image do not depend on it."""
+    """Those on the image do not depend on it, and launches of a batch do not, either."""
     found = count_image(of(Pipeline().detect), ImageShape(33, 47, boxes))
-    assert (found["conv"], found["fc"]) == (EXPECTED["conv"], boxes * 2 * 64 * 10)
+    assert (found.operations["conv"], found.operations["fc"]) == (EXPECTED["conv"], boxes * 2 * 64 * 10)
+    assert found.bytes["fc"] - BYTES["fc"] == 3 * 4 * (boxes - 9) * 10
+    assert {name: found.launches[name] for name in LAUNCHES} == LAUNCHES
 
 
 def test_weights_and_detector_are_left_as_they_were() -> None:
@@ -121,7 +147,7 @@ def test_counts_are_torchs_own(name: str, inferring: bool) -> None:
         with torch.inference_mode(inferring):
             network(image.new_ones(2, 8, 20, 20, dtype=torch.float32))
 
-    assert count_image(of(detect), ImageShape(20, 20, 1))["total"] == expected.get_total_flops() > 0
+    assert count_image(of(detect), ImageShape(20, 20, 1)).operations["total"] == expected.get_total_flops() > 0
 
 
 SAMPLING: dict[str, tuple[Callable[[torch.Tensor], object], int]] = {
@@ -145,7 +171,7 @@ def test_sampling_and_vectors_are_counted(name: str) -> None:
         assert isinstance(result, torch.Tensor)
         shape.append(result.shape)
 
-    assert count_image(of(detect), ImageShape(8, 9, 1))["total"] == expected
+    assert count_image(of(detect), ImageShape(8, 9, 1)).operations["total"] == expected
     real = network(torch.ones(2, 3, 8, 9))
     assert isinstance(real, torch.Tensor)
     assert shape == [real.shape]
@@ -159,13 +185,13 @@ def test_a_detector_that_needs_values_has_no_count_but_a_reason() -> None:
         image.float().mean().item()
 
     found = count(of(detect), {"a": ImageShape(8, 8, 3)})
-    assert found["images"] == {}
+    assert found["images"] == found["bytes"] == found["launches"] == {}
     assert found["reason"].startswith("it does not run on shapes alone: ")
     assert "\n" not in found["reason"]
 
 
 def test_images_of_one_shape_are_counted_once() -> None:
-    """And each stands under its name."""
+    """And each stands under its name, as what `count_image` says of it."""
     calls: list[int] = []
 
     def detect(image: torch.Tensor, boxes: torch.Tensor) -> None:
@@ -175,6 +201,9 @@ def test_images_of_one_shape_are_counted_once() -> None:
     shapes = {"a": ImageShape(8, 9, 3), "b": ImageShape(9, 8, 4), "c": ImageShape(8, 9, 3)}
     found = count(of(detect), shapes)
     assert calls == [3, 4]
+    for name, shape in shapes.items():
+        alone = count_image(of(detect), shape)
+        assert Asked(found["images"][name], found["bytes"][name], found["launches"][name]) == alone
     assert {name: each["total"] for name, each in found["images"].items()} == {
         "a": 2 * 3 * 72 * 3,
         "b": 2 * 3 * 72 * 4,
