@@ -1,9 +1,9 @@
 """The timed pass of one process: warm-up, then every method on every image, block by block and in turns.
 
-Between blocks a fixed piece of work is timed and the machine is looked at, so that what changed while the run went on
-stands beside its samples. The detections of the first process and repeat are those that are scored. A tenth of the
-images is timed without marks, too, next to the marked call; and where a sweep is planned, the first process goes
-through all images once more, changed on purpose.
+It begins by measuring what the device gives at most. Between blocks a fixed piece of work is timed and the machine is
+looked at, so that what changed while the run went on stands beside its samples. The detections of the first process and
+repeat are those that are scored. A tenth of the images is timed without marks, too, next to the marked call; and where
+a sweep is planned, the first process goes through all images once more, changed on purpose.
 
 A pass that goes on takes a block that is not complete anew, all of it: what is compared must be of one time.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import lru_cache
 
 import torch
@@ -80,14 +81,17 @@ class TimedPass:
             self._look(watch)
 
     def _begin(self, itinerary: Itinerary) -> None:
-        """Note what this attempt is like; what an earlier one noted is put aside."""
+        """Note what this attempt and its machine are like; what an earlier one noted is put aside."""
         about = self._journal.process(self._process)
         earlier = about.pop("earlier", [])
         if "mark_seconds" in about:
             earlier = [*earlier, {key: value for key, value in about.items() if key != "process"}]
         self._sampler.attempt = len(earlier)
+        peak, peak_reason = self._instruments.peak(self._instruments.clock, self._plan.precision)
         about.update(
             earlier=earlier,
+            peak=None if peak is None else asdict(peak),
+            peak_reason=peak_reason,
             mark_seconds=mark_seconds(self._instruments.clock),
             block_images=itinerary.block_images,
             first_turn=itinerary.first_turn,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.claims import Claim
-from harness.rendering import anatomy, appendix, caption, confidence, growth, provenance
+from harness.rendering import anatomy, appendix, caption, confidence, growth, provenance, roofline
 from harness.rendering.cells import Notes, by_method, escaped, headline_cells, in_brackets, rounded, status, table
 from harness.rendering.published import published, published_beside
 from harness.tables import (
@@ -61,6 +61,7 @@ def markdown(summary: Summary, claims: Iterable[Claim] = ()) -> str:
         *_headline(summary, claims, notes, "figures/"),
         *_stages(summary, notes, "figures/"),
         *anatomy.section(summary, notes),
+        *roofline.section(summary, notes),
         *growth.section(summary, notes),
         *confidence.section(summary, notes),
         *_notices(summary),
@@ -81,6 +82,7 @@ def page(summary: Summary, claims: Iterable[Claim] = (), *, figures: str) -> str
         *_headline(summary, tuple(claims), notes, figures),
         *_stages(summary, notes, figures),
         *anatomy.section(summary, notes),
+        *roofline.section(summary, notes),
         *growth.section(summary, notes),
         *confidence.section(summary, notes),
         *_notices(summary),

@@ -16,9 +16,9 @@ from harness.quantities.costs import lines, sweep
 from harness.quantities.first_touch import first_touch
 from harness.quantities.latency import percentiles, seconds
 from harness.quantities.observations import Observed, observe
-from harness.quantities.operations import mean_operations, why_uncounted
 from harness.quantities.overhead import overhead
 from harness.quantities.proofs import images_that_differ
+from harness.quantities.roofline import peak_over, shares, work
 from harness.quantities.scores import no_score, score
 from harness.quantities.speedups import speedups
 from harness.record import SCHEMA_VERSION, Role, Sample
@@ -118,21 +118,24 @@ def _scores(run: _Run) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**nothing, **scores}, differences
 
 
-def _method(run: _Run, method: str, scores: Mapping[str, Any], flops: Mapping[str, Any] | None) -> dict[str, Any]:
+def _method(
+    run: _Run, method: str, scores: Mapping[str, Any], flops: Mapping[str, Any] | None, peak: Mapping[str, Any]
+) -> dict[str, Any]:
     about = run.manifest["methods"].get(method, {})
     status, reason = run.status[method]
     if status != "ok":
         return {"status": status, "reason": reason, "paper": about.get("paper")}
     trained = about.get("trained", True)
+    spent = seconds(run.observed.by_method[method], run.manifest["dataset"]["proposal_seconds_by_image"])
     return {
         "status": "ok",
         "reason": None,
         "paper": about.get("paper"),
         "trained": trained,
         **scores[method],
-        "seconds": seconds(run.observed.by_method[method], run.manifest["dataset"]["proposal_seconds_by_image"]),
-        "flops": mean_operations(flops),
-        "flops_reason": why_uncounted(flops),
+        "seconds": spent,
+        **work(flops),
+        "peak_share": shares(flops, spent, peak),
         **_fit(run.folder, about, method),
         "images": len(run.images),
         "model_bytes": about.get("model_bytes"),
@@ -212,7 +215,8 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     run = _read(folder)
     manifest, flops = run.manifest, folder.read_flops()
     scores, differences = _scores(run)
-    methods = {name: _method(run, name, scores, flops.get(name)) for name in run.names}
+    peak = peak_over(run.processes, run.observed.passes)
+    methods = {name: _method(run, name, scores, flops.get(name), peak) for name in run.names}
     ratios = speedups(methods, run.observed.by_method, run.names[0])
     proofs = {name: images_that_differ(run.rows[name], run.of(name)) for name in run.succeeded}
     findings = trust.examine(run.samples, folder.read_conditions(), manifest, ratios, proofs)
@@ -228,6 +232,7 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "machine": {**manifest["machine"], **manifest["software"]},
         "flags": manifest.get("flags"),
         "flags_reason": None if manifest.get("flags") else _NO_FLAGS,
+        **peak,
         "source": manifest["source"],
         "other_sources": [each for each in manifest.get("resumed", ()) if each["source"] != manifest["source"]],
         "dataset": about,

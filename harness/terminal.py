@@ -9,6 +9,7 @@ from harness.claims import Claim
 from harness.rendering import caption
 from harness.rendering.cells import headline_cells, plus_minus, status
 from harness.rendering.published import published_beside
+from harness.rendering.roofline import in_a_line
 from harness.tables import MethodRow, Summary, headline
 from harness.wording import one_line
 
@@ -37,6 +38,8 @@ def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
     if any(row.speedup_total.low is not None for row in own):
         parts.append(Text(f"±: the longer arm of the 95 % interval {caption.intervals(summary)}.", "dim"))
         parts.append(Text("Total excludes proposals.", "dim"))
+    share = in_a_line(summary)
+    parts += [Text(one_line(share), "dim")] if share else []
     reasons = [row.map.reason for row in own if row.status == "ok" and row.map.value is None and row.map.reason]
     parts += [Text(f"mAP: {one_line(reason)}.", "dim") for reason in dict.fromkeys(reasons)]
     parts += [Text(f"{row.method}: {one_line(status(row))}", "red") for row in own if row.status != "ok"]

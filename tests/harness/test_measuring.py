@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 import torch
 
+from harness.instruments import Instruments
 from harness.order import unmarked_images
 from harness.plan import Plan
+from harness.surroundings.peak import NO_PEAK, Peak
 from harness.testing.device import FakeDevice
 from laboratory import TICK, Laboratory, OnDevice, images
 
@@ -92,6 +95,33 @@ def test_between_blocks_the_machine_is_looked_at(lab: Laboratory) -> None:
         assert len(condition.sentinel_seconds) == 5
         assert condition.foreign == []
         assert condition.cpu == {"own": 1.0, "others": 0.0, "steal": 0.0}
+
+
+def test_a_process_begins_with_what_the_device_gives(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything else, in the plan's arithmetic, once an attempt; or the reason why nobody knows."""
+    asked: list[Any] = []
+
+    def peak(clock: Any, precision: str) -> tuple[Peak | None, str | None]:
+        asked.append((clock, precision, lab.device.host))
+        return (Peak(2e12, 1e11, precision, 4096, 2**28), None) if len(asked) == 1 else (None, "no room")
+
+    monkeypatch.setattr("laboratory.Instruments", partial(Instruments, peak=peak))
+    lab.plan = Plan.of({"methods": "a,b", "precision": "bf16"})
+    for process in range(2):
+        lab.run(detectors(lab.device), images(4), process=process)
+    first, second = lab.folder.read_manifest()["processes"]
+    assert first["peak"] == {
+        **{"matmul_flops_per_second": 2e12, "copy_bytes_per_second": 1e11},
+        **{"precision": "bf16", "matmul_size": 4096, "copy_bytes": 2**28},
+    }
+    assert first["peak_reason"] is None
+    assert (second["peak"], second["peak_reason"]) == (None, "no room")
+    assert asked[0] == (lab.clock, "bf16", 0.0)
+    assert len(asked) == 2
+    monkeypatch.undo()
+    lab.run(detectors(lab.device), images(4), process=2)
+    about = lab.folder.read_manifest()["processes"][2]
+    assert (about["peak"], about["peak_reason"]) == (None, NO_PEAK)
 
 
 def test_warm_up_finds_the_first_touch_and_keeps_it_out_of_the_samples(tmp_path: Path) -> None:

@@ -259,6 +259,30 @@ def test_operations_take_speed_ups_apart() -> None:
     assert "## Floating-point operations" in page(run, figures="")
 
 
+def with_peak() -> dict[str, Any]:
+    """A run whose methods did 4e12 operations an image in conv on a device that does 1e12 a second at most."""
+    run = copy.deepcopy(SUMMARY)
+    rates = {"matmul_flops_per_second": 1e12, "copy_bytes_per_second": 5e10}
+    each = {**rates, "precision": "fp32", "matmul_size": 2048, "copy_bytes": 2**28, "process": 0}
+    run |= {"peak": {**rates, "precision": "fp32", "processes": [each]}, "peak_reason": None}
+    share = {"compute": 0.4924, "memory": 0.1231, "reason": None}
+    for about in run["methods"].values():
+        about |= {"peak_share": {"conv": share}, "launches": {"conv": 41.0}, "launches_reason": None}
+    return run
+
+
+def test_shares_of_the_peak_stand_in_a_table_of_their_own() -> None:
+    """In the report and in the page; a run without a peak has none, and the screen has one line of it."""
+    assert "device's peak" not in markdown(SUMMARY) + "".join(screen(SUMMARY))
+    for text in (markdown(with_peak()), page(with_peak(), figures="")):
+        assert "## Share of the device's peak" in text
+        line = next(line for line in text.splitlines() if re.match(r"\| conv +\| rcnn", line))
+        assert [cell.strip() for cell in line.split("|")[2:-1]] == ["rcnn", "8120", "49.2", "12.3", "41"]
+    lines = screen(with_peak())
+    assert [line.strip() for line in lines if "peak" in line] == ["conv, % of the device's peak: rcnn 49, spp 49"]
+    assert max(map(len, lines)) <= 80
+
+
 def test_notices_stand_under_their_method() -> None:
     """One line for each text, with the images that it was said of."""
     assert "## Notices" not in markdown(SUMMARY)

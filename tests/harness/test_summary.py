@@ -461,6 +461,45 @@ def test_without_the_baseline_there_is_no_comparison(tmp_path: Path) -> None:
     assert set(found["percentiles"]) == {"spp", "fast"}
 
 
+def test_the_peak_and_each_stages_share_of_it_are_kept(tmp_path: Path) -> None:
+    """Operations and bytes of the counts over the mean seconds over the peak; processes keep theirs."""
+    about, stages = manifest(), dict.fromkeys((*STAGES[:-1], "total"), 0)
+    peak = {"matmul_flops_per_second": 4e9, "copy_bytes_per_second": 2e9, "precision": "fp32", "matmul_size": 1024}
+    about["processes"][0] |= {"peak": {**peak, "copy_bytes": 2**28}, "peak_reason": None}
+    run = folder(tmp_path / "run", [sample("spp", image, 2.0) for image in range(4)], about)
+    kinds = {"images": 1e9, "bytes": 1e8, "launches": 7}
+    counts = {kind: {f"i{at}": {**stages, "conv": value} for at in range(4)} for kind, value in kinds.items()}
+    run.write_flops({"spp": {"reason": None, **counts}})
+    found = summarise(run)
+    spp = found["methods"]["spp"]
+    assert spp["seconds"]["conv"]["mean"] == 1
+    assert spp["peak_share"]["conv"] == {"compute": 0.25, "memory": 0.05, "reason": None}
+    assert (spp["bytes"]["conv"], spp["launches"]["conv"]) == (1e8, 7)
+    assert (spp["bytes_reason"], spp["launches_reason"]) == (None, None)
+    assert found["peak"]["matmul_flops_per_second"] == 4e9
+    assert found["peak"]["processes"] == [{"process": 0, **peak, "copy_bytes": 2**28}]
+    assert found["processes"][0]["peak"] == {**peak, "copy_bytes": 2**28}
+    assert "4.00 GFLOP/s in a product of matrices of side 1,024 (fp32)" in markdown(found)
+    assert set(found["peak"]) >= {"copy_bytes_per_second", "precision"}
+
+
+def test_a_run_without_a_peak_says_so(tmp_path: Path) -> None:
+    """As those were that came before it was measured: null with its reason, for the run and for each stage."""
+    found = summarise(folder(tmp_path / "run", measured(4), manifest()))
+    assert found["peak"] is None
+    assert found["peak_reason"] == "the run did not keep what its device gives at most"
+    shares = [share for of in found["methods"].values() for share in of["peak_share"].values()]
+    assert len(shares) == 3 * (len(STAGES) + 2)
+    assert all(share["compute"] is share["memory"] is None and share["reason"] for share in shares)
+    assert "Share of the device's peak" not in markdown(found)
+
+
+NUMBERS = (
+    *("value", "mean", "low", "slope", "bound", "first_seconds", "flags"),
+    *("flops", "peak", "bytes", "launches", "compute", "memory"),
+)
+
+
 def nulls(node: Any, path: str = "") -> list[str]:
     """Where a number is None and no reason stands beside it."""
     if not isinstance(node, dict):
@@ -468,7 +507,7 @@ def nulls(node: Any, path: str = "") -> list[str]:
     bare = [
         f"{path}.{key}"
         for key, value in node.items()
-        if value is None and key in ("value", "mean", "low", "slope", "bound", "first_seconds", "flags")
+        if value is None and key in NUMBERS
         if not (node.get("reason") or node.get(f"{key}_reason"))
     ]
     return bare + [each for key, value in node.items() for each in nulls(value, f"{path}.{key}")]
