@@ -44,7 +44,7 @@ class Member(Detector, Protocol):
         """What its scores are, ``svm`` or ``softmax``: only like ones can be compared."""
 
     def score(self, image: torch.Tensor, proposals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Boxes (P, K, 4) px and scores (P, K) on the device, all stages up to DECODE."""
+        """Boxes (P, K, 4) px and scores (P, K) on the device, all stages up to DECODE. Both given may be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Combination:
                 raise SettingsError(
                     f"{detector.__name__} cannot be combined: it does not say its scores before suppression"
                 )
-        self.config = config
+        self.config, self._device = config, device
         self.members: tuple[Member, ...] = tuple(
             detector(n_classes, settings, backbone, device)
             for detector, settings in zip(config.detectors, config.members, strict=True)
@@ -140,6 +140,10 @@ class Combination:
 
     def score(self, image: torch.Tensor, proposals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Boxes and scores of the first member, then those of the next: (2 P, K, 4) and (2 P, K) for two."""
+        with stage(Stage.PREPARE):
+            # Once for all, since for a copy to a device that is at work the host may have to wait.
+            image = image.to(self._device, non_blocking=True)
+            proposals = proposals.to(self._device, non_blocking=True)
         boxes, scores = zip(*(member.score(image, proposals) for member in self.members), strict=True)
         with stage(Stage.DECODE), torch.inference_mode():
             return torch.cat(boxes), torch.cat(scores)

@@ -45,7 +45,13 @@ __all__ = [
 
 T = TypeVar("T")
 _DETECT_ONLY = "detect_only"
-_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+)
 
 
 class Stage(StrEnum):
@@ -261,7 +267,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, in any of the ways in which PyTorch says so."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The CPU's allocator and cuBLAS have no exception class of their own.
+    # The CPU's allocator, the CUDA runtime and its libraries have no exception class of their own.
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 

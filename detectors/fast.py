@@ -37,7 +37,7 @@ from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
 from detectors.parts.pooling import roi_pool
 from detectors.parts.posthoc import PostHoc, fit_posthoc
-from detectors.parts.precision import detecting_copy
+from detectors.parts.precision import detecting_copy, lay_out
 from detectors.parts.regions import Regions
 from detectors.parts.sampling import ImageOrder, Sampling, draw_images
 from detectors.parts.scales import SCALES_PAPER, ImagePyramid, stack_maps
@@ -263,8 +263,9 @@ class FastRCNN(Fitted[_Network]):
             outputs["boxes"] = 4 * self.n_classes
         head = Head(self.geometry.channels * self.geometry.pooled**2, self._widths, outputs)
         posthoc = PostHoc(self.n_classes, self._widths[1], 0) if self.config.scoring == "svm" else None
-        network = _Network(backbone, head, posthoc, self.n_classes)
-        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        network = _Network(backbone, head, posthoc, self.n_classes).to(self.device)
+        lay_out(network.backbone, self.device)
+        return network
 
     def start(self, network: _Network, image: torch.Tensor, boxes: torch.Tensor, generator: torch.Generator) -> None:
         """Fill the head: fc6 and fc7 from the backbone where they fit, the rest drawn."""
@@ -299,16 +300,18 @@ class FastRCNN(Fitted[_Network]):
         """Boxes (P, 4) on the device and their pooled features (P, C * 36), each from the scale that suits it best."""
         geometry = self.geometry
         with stage(Stage.PREPARE):
-            boxes = boxes.to(self.device)
+            # The host waits for neither copy; the device has nothing else to do yet.
+            boxes = boxes.to(self.device, non_blocking=True)
             pyramid = ImagePyramid.of(
-                self.convention.apply(image.to(self.device)),
+                self.convention.apply(image.to(self.device, non_blocking=True)),
                 scales_px,
                 long_side_cap_px=self.config.long_side_cap_px,
                 smallest_px=geometry.smallest_px,
                 relative_size=geometry.relative_size,
             )
             dtype = next(network.backbone.parameters()).dtype
-            images = [one.to(dtype, memory_format=torch.channels_last) for one in pyramid.images]
+            layout = lay_out(network.backbone, self.device)
+            images = [one.to(dtype, memory_format=layout) for one in pyramid.images]
         with stage(Stage.CONV):
             maps = [network.backbone(one) for one in images]
         with stage(Stage.POOL):

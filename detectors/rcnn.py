@@ -40,7 +40,7 @@ from detectors.parts.decide import decide
 from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
 from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
-from detectors.parts.precision import detecting_copy
+from detectors.parts.precision import detecting_copy, lay_out
 from detectors.parts.regions import Regions
 from detectors.parts.sampling import Draw, RegionDraws, Sampling
 from detectors.parts.sgd import Sgd, descend, groups
@@ -202,14 +202,16 @@ class RCNN(Fitted[_Network]):
         """
         dtype = network.head.fc6.weight.dtype
         with stage(Stage.PREPARE):
-            boxes = boxes.to(self.device)
-            pixels = self.convention.apply(image.to(self.device))
+            # The host waits for neither copy; the device has nothing else to do yet.
+            boxes = boxes.to(self.device, non_blocking=True)
+            pixels = self.convention.apply(image.to(self.device, non_blocking=True))
             places = self.sources(boxes, *image.shape[1:])
             pooled = torch.empty(len(boxes), network.head.fc6.in_features, dtype=dtype, device=self.device)
+            layout = lay_out(network.backbone, self.device)
 
         def work(part: slice) -> None:
             with stage(Stage.PREPARE):
-                crops = sample(pixels, places[part]).to(dtype)
+                crops = sample(pixels, places[part]).to(dtype, memory_format=layout)
             with stage(Stage.CONV):
                 maps = network.backbone(crops)
             with stage(Stage.POOL):
@@ -229,7 +231,8 @@ class RCNN(Fitted[_Network]):
         The backbones end before pool5. Bins of equal parts are what Caffe's pool5 takes of the published networks: of
         13 x 13 cells in windows of 3 at steps of 2, of 14 x 14 in windows of 2.
         """
-        return torch.cat([functional.adaptive_max_pool2d(maps, level).flatten(1) for level in self.levels], dim=1)
+        grids = [functional.adaptive_max_pool2d(maps, level).flatten(1) for level in self.levels]
+        return torch.cat(grids, dim=1) if len(grids) > 1 else grids[0]
 
     def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
         """Fine-tune the whole network, then train SVMs and box regressors on its features [RCNN 2.3, App. B, C].
@@ -260,7 +263,8 @@ class RCNN(Fitted[_Network]):
         side_px = self.geometry.crop_px
         noise = torch.randint(256, (3, side_px, side_px), generator=generator, dtype=torch.uint8)
         crops = self.convention.apply(noise.to(self.device))[None]
-        self.start(network, crops.contiguous(memory_format=torch.channels_last), generator)
+        layout = lay_out(network.backbone, self.device)
+        self.start(network, crops.contiguous(memory_format=layout), generator)
         network.shown.fill_(True)
         network.posthoc.initialise(generator)
         self._take(network)
@@ -277,7 +281,7 @@ class RCNN(Fitted[_Network]):
         head = Head(pooled, self._widths, {"classes": self.n_classes + 1})
         posthoc = PostHoc(self.n_classes, self._widths[1], pooled)
         network = _Network(self._backbone.copy(), head, posthoc, self.n_classes).to(self.device)
-        network.backbone.to(memory_format=torch.channels_last)
+        lay_out(network.backbone, self.device)
         self._chunks  # noqa: B018 - chosen here and not in the first image, whose time may be taken
         return network
 
@@ -336,7 +340,7 @@ class _Finetuning:
             part, moved = cut_out(image, places[mine])
             crops.append(sample(detector.convention.apply(part.to(device)), moved.to(device)))
             order.append(mine)
-        together = torch.cat(crops).contiguous(memory_format=torch.channels_last)
+        together = torch.cat(crops).contiguous(memory_format=lay_out(self._network.backbone, device))
         return together, draw.label[torch.cat(order)].to(device)
 
 

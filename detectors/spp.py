@@ -39,7 +39,7 @@ from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
 from detectors.parts.pooling import MapRule, map_windows, spatial_pyramid_pool
 from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
-from detectors.parts.precision import detecting_copy
+from detectors.parts.precision import detecting_copy, lay_out
 from detectors.parts.regions import Regions
 from detectors.parts.sampling import RegionDraws, Sampling
 from detectors.parts.scales import SCALES_CODE, SCALES_PAPER, ImagePyramid, Rule, map_sizes, stack_maps
@@ -223,15 +223,17 @@ class SPP(Fitted[_Network]):
         """Boxes (P, 4) on the device and their pyramids (P, C * bins), each from the size that suits it best."""
         geometry = network.backbone.geometry
         with stage(Stage.PREPARE):
-            boxes = boxes.to(self.device)
+            # The host waits for neither copy; the device has nothing else to do yet.
+            boxes = boxes.to(self.device, non_blocking=True)
             pyramid = ImagePyramid.of(
-                self.convention.apply(image.to(self.device)),
+                self.convention.apply(image.to(self.device, non_blocking=True)),
                 scales_px,
                 smallest_px=geometry.smallest_px,
                 relative_size=geometry.relative_size,
             )
             dtype = next(network.backbone.parameters()).dtype
-            images = [one.to(dtype, memory_format=torch.channels_last) for one in pyramid.images]
+            layout = lay_out(network.backbone, self.device)
+            images = [one.to(dtype, memory_format=layout) for one in pyramid.images]
         with stage(Stage.CONV):
             maps = [network.backbone(one) for one in images]
         with stage(Stage.POOL):
@@ -311,7 +313,7 @@ class SPP(Fitted[_Network]):
             head = Head(pooled, self._widths, {} if layer == "fc6" else {"classes": self.n_classes + 1})
             width = self._widths[1] if layer == "ftfc7" else self._widths[0]
         network = _Network(backbone, head, PostHoc(self.n_classes, width, pooled)).to(self.device)
-        network.backbone.to(memory_format=torch.channels_last)
+        lay_out(network.backbone, self.device)
         return network
 
     def _deployed(self, network: _Network) -> _Network:

@@ -40,9 +40,10 @@ def iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def clip(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Cut boxes (..., 4) to an image of `height` x `width` px; what lies outside becomes a box without area."""
-    x = boxes[..., 0::2].clamp(0, width)
-    y = boxes[..., 1::2].clamp(0, height)
-    return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
+    inside = torch.empty(boxes.shape, dtype=boxes.dtype, device=boxes.device)
+    torch.clamp(boxes[..., 0::2], 0, width, out=inside[..., 0::2])
+    torch.clamp(boxes[..., 1::2], 0, height, out=inside[..., 1::2])
+    return inside
 
 
 def flip(boxes: torch.Tensor, width: int) -> torch.Tensor:
@@ -77,6 +78,9 @@ def decode(boxes: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
     if deltas.ndim == 3:
         boxes = boxes[:, None]
     centre, size = _centre_and_size(boxes)
-    moved = centre + deltas[..., :2] * size
-    half = size * deltas[..., 2:].clamp(max=LOG_RATIO_CAP).exp() / 2
-    return torch.cat([moved - half, moved + half], dim=-1)
+    centre = deltas[..., :2] * size + centre
+    size = deltas[..., 2:].clamp(max=LOG_RATIO_CAP).exp() * size
+    moved = torch.empty(deltas.shape, dtype=size.dtype, device=size.device)
+    torch.sub(centre, size, alpha=0.5, out=moved[..., :2])
+    torch.add(centre, size, alpha=0.5, out=moved[..., 2:])
+    return moved

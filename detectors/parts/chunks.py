@@ -21,6 +21,9 @@ processor's cache is faster (tests/benchmarks/test_bench_rcnn.py times both). Fo
 where not even one fits (VGG16)."""
 _CPU_LEAST = 4
 
+_NO_ENGINE = "unable to find an engine to execute this computation"
+"""What torch says where cuDNN has no room for the workspace of any of its algorithms, and where it has none at all."""
+
 _CUDA_SHARE = 4
 """A layer's input and output may take the fourth part of a GPU's memory; the rest is left for weights, workspaces and
 what the allocator cannot place."""
@@ -73,6 +76,8 @@ class Chunks:
     def run(self, total: int, work: Callable[[slice], None]) -> None:
         """Call `work` on 0..total, `size` at a time; a part that runs out of memory is done again in halves.
 
+        So is one for which cuDNN finds no engine, because a lack of memory may be the reason.
+
         Raises:
             torch.OutOfMemoryError: memory does not even hold one; or MemoryError, or a RuntimeError of torch's, as the
                 device has it.
@@ -87,11 +92,13 @@ class Chunks:
         try:
             work(part)
         except (RuntimeError, MemoryError) as error:
-            if self.size == 1 or not is_out_of_memory(error):
+            found_no_engine = _NO_ENGINE in str(error)
+            if self.size == 1 or not (found_no_engine or is_out_of_memory(error)):
                 raise
         else:
             return True
         # Outside of the handler, which holds on to all that the failed call made. Fewer than `size` may have failed.
         self.size = max(min(self.size, part.stop - part.start) // 2, 1)
-        notice(f"R-CNN's chunk of crops halved to {self.size}: out of memory")
+        why = "cuDNN finds no engine, perhaps for lack of memory" if found_no_engine else "out of memory"
+        notice(f"R-CNN's chunk of crops halved to {self.size}: {why}")
         return False

@@ -94,7 +94,7 @@ def sources(
 
 
 def sample(image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Look into an image at the `places` (N, 2, S) that `sources` gives: (N, C, S, S), channels last in memory.
+    """Look into an image at the `places` (N, 2, S) that `sources` gives: (N, C, S, S).
 
     Context beyond the image is 0, which is the image mean, so the mean must have been subtracted. A box that lies
     outside is all 0. All crops are sampled in one call: N x C x S x S values; split a long list.
@@ -107,8 +107,7 @@ def sample(image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     grid[..., 1] = places[:, 1, :, None].mul(2 / height).add_(1 / height - 1)
     # One image seen N times without a copy: the CPU kernel shares its work out over the first axis.
     seen = image.expand(count, channels, height, width)
-    crops = functional.grid_sample(seen, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return crops.contiguous(memory_format=torch.channels_last)
+    return functional.grid_sample(seen, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def cut_out(image: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -58,7 +58,8 @@ def _keys(scores: torch.Tensor, policy: Policy) -> torch.Tensor:
     bits = by_class.view(torch.int32)
     rising = (bits >> 31).bitwise_and_(0x7FFFFFFF).bitwise_xor_(bits)
     from_end = torch.arange(scores.numel() - 1, -1, -1, device=scores.device).view(scores.shape).T
-    return torch.where(passed, rising.long().bitwise_left_shift_(_RANK_BITS).add_(from_end), _NOTHING)
+    # Not `where` with a plain number, here and below: torch makes a tensor of it on the host and waits for the device.
+    return rising.long().bitwise_left_shift_(_RANK_BITS).add_(from_end).masked_fill_(~passed, _NOTHING)
 
 
 def _place(keys: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -114,15 +115,16 @@ def _all_at_once(corners: torch.Tensor, keys: torch.Tensor, threshold: float) ->
     the first of it suppresses the rest, which spares comparing them.
     """
     n_classes, count = keys.shape
-    real = keys != _NOTHING
-    corners = torch.where(real[:, :, None], corners, 0)
+    nothing = keys == _NOTHING
+    corners = corners.masked_fill(nothing[:, :, None], 0)
     seen = corners.nan_to_num(0, 0, 0)
     low = seen.amin().floor()
     extent = seen.amax().ceil() - low + 1
     home = torch.arange(n_classes, dtype=corners.dtype, device=corners.device)[:, None, None] * extent
-    apart = torch.where(real[:, :, None], corners + home, low + n_classes * extent)
-    apart[:, :, 2:] += ~real[:, :, None]  # a box of one pixel, where there was none
-    falling = torch.arange(count, 0, -1, dtype=corners.dtype, device=corners.device) * real
-    kept = torch.zeros_like(real).flatten()
+    apart = torch.where(nothing[:, :, None], low + n_classes * extent, corners + home)
+    apart[:, :, 2:].add_(nothing[:, :, None])  # a box of one pixel, where there was none
+    falling = torch.arange(count, 0, -1, dtype=corners.dtype, device=corners.device).expand(n_classes, -1)
+    falling = falling.masked_fill(nothing, 0)
+    kept = torch.zeros_like(nothing).flatten()
     kept.index_fill_(0, ops.nms(apart.view(-1, 4), falling.flatten(), threshold), True)
-    return kept.view_as(real) & real
+    return kept.view_as(nothing).masked_fill_(nothing, False)

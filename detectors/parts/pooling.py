@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch.nn import functional
 from torchvision import ops
 
 __all__ = ["MapRule", "map_windows", "roi_pool", "spatial_pyramid_pool"]
@@ -64,25 +65,25 @@ def map_windows(
         width: cells of the map, likewise.
         rule: which of the three.
     """
-    corners = boxes.double() - offset_px
-    first, last = corners[:, :2], corners[:, 2:] - 1
+    corners = boxes.double()
+    # The last pixel of a box is `x2 - 1`.
+    first, last = corners[:, :2], corners[:, 2:]
     if rule == "code":
-        low = torch.floor((first + _CODE_OFFSET_PX) / stride + 0.5).long()
-        high = torch.ceil((last - _CODE_OFFSET_PX) / stride - 0.5).long()
+        low = ((first - (offset_px - _CODE_OFFSET_PX)) / stride).add_(0.5).floor_()
+        high = ((last - (offset_px + 1 + _CODE_OFFSET_PX)) / stride).sub_(0.5).ceil_()
     else:
         left_px, right_px = _TAKEN_OFF_PX[rule]
-        low = torch.floor((first - left_px) / stride).long() + 1
-        high = torch.ceil((last - right_px) / stride).long() - 1
-    half_way = torch.div(low + high, 2, rounding_mode="floor")
-    collapsed = low > high
-    low, high = torch.where(collapsed, half_way, low), torch.where(collapsed, half_way, high)
+        low = ((first - (offset_px + left_px)) / stride).floor_().add_(1)
+        high = ((last - (offset_px + 1 + right_px)) / stride).ceil_().sub_(1)
+    # Between the two, but for those that are the wrong way round: there below `low` and above `high`.
+    half_way = (low + high).div_(2).floor_()
+    cells = torch.cat([torch.minimum(low, half_way), torch.maximum(high, half_way)], dim=1).long()
     # Bounds as numbers, not as a tensor made on the host: that would wait for the device in the middle of its work.
-    cells = torch.cat([low, high], dim=1).clamp_(min=0)
     for axis, size in ((0, width), (1, height)):
         if isinstance(size, int):
-            cells[:, axis::2].clamp_(max=size - 1)
+            cells[:, axis::2].clamp_(0, size - 1)
         else:
-            cells[:, axis::2] = torch.minimum(cells[:, axis::2], size[:, None] - 1)
+            cells[:, axis::2] = torch.minimum(cells[:, axis::2].clamp_(min=0), size[:, None] - 1)
     return cells
 
 
@@ -109,7 +110,7 @@ def _bins(low: torch.Tensor, high: torch.Tensor, level: int) -> tuple[torch.Tens
     return low[:, None] + first, low[:, None] + last
 
 
-def _pool_level(features: torch.Tensor, windows: torch.Tensor, index: torch.Tensor, level: int) -> torch.Tensor:
+def _pool_level(features: torch.Tensor, windows: torch.Tensor, index: torch.Tensor | None, level: int) -> torch.Tensor:
     """One pyramid level of its own, (N, C, level, level), with exact bins."""
     if _bins_exact_in_float32(level, max(features.shape[2:])):
         return _pool_rectangles(features, windows, index, level)
@@ -119,12 +120,17 @@ def _pool_level(features: torch.Tensor, windows: torch.Tensor, index: torch.Tens
     grid = (len(windows), level, level)
     corners = [left[:, None, :], top[:, :, None], right[:, None, :], bottom[:, :, None]]
     rectangles = torch.stack([corner.expand(grid) for corner in corners], dim=3).flatten(0, 2)
-    each = index[:, None, None].expand(grid).flatten()
+    each = None if index is None else index[:, None, None].expand(grid).flatten()
     return _pool_rectangles(features, rectangles, each, 1).view(*grid, features.shape[1]).permute(0, 3, 1, 2)
 
 
-def _pool_rectangles(features: torch.Tensor, windows: torch.Tensor, index: torch.Tensor, level: int) -> torch.Tensor:
-    rois = torch.cat([index[:, None], windows], dim=1).to(features.dtype)
+def _pool_rectangles(
+    features: torch.Tensor, windows: torch.Tensor, index: torch.Tensor | None, level: int
+) -> torch.Tensor:
+    rois = features.new_zeros(len(windows), 5)
+    rois[:, 1:] = windows
+    if index is not None:
+        rois[:, 0] = index
     pooled: torch.Tensor = ops.roi_pool(features, rois, (level, level), 1.0)
     return pooled
 
@@ -132,8 +138,11 @@ def _pool_rectangles(features: torch.Tensor, windows: torch.Tensor, index: torch
 def _coarser(grids: torch.Tensor, by: int) -> torch.Tensor:
     """Grids (N, C, n, n) of maxima brought to n / by a side.
 
-    Slices and not max_pool2d, which takes ten times as long on a CPU for windows this small.
+    On a CPU by slices and not by max_pool2d, which takes ten times as long there for windows this small; elsewhere the
+    other way round, which reads the grids once and not twice.
     """
+    if grids.device.type != "cpu":
+        return functional.max_pool2d(grids, by)
     for dim in (3, 2):
         parts = [grids[(slice(None),) * dim + (slice(start, None, by),)] for start in range(by)]
         grids = reduce(torch.maximum, parts)
@@ -174,7 +183,7 @@ def spatial_pyramid_pool(
     Raises:
         ValueError: several maps and no `batch_index`.
     """
-    index = _index_of(windows, features, batch_index)
+    index = _index_of(features, batch_index)
     dtype = features.dtype
     features = features if dtype in (torch.float32, torch.float64) else features.float()
     features = features.contiguous()  # once, not once a level
@@ -189,12 +198,13 @@ def spatial_pyramid_pool(
     return torch.cat([grids[level].flatten(1) for level in levels], dim=1).to(dtype)
 
 
-def _index_of(boxes: torch.Tensor, features: torch.Tensor, batch_index: torch.Tensor | None) -> torch.Tensor:
-    if batch_index is not None:
-        return batch_index
-    if len(features) != 1:
+def _index_of(features: torch.Tensor, batch_index: torch.Tensor | None) -> torch.Tensor | None:
+    """None for one map, where there is nothing to look up."""
+    if len(features) == 1:
+        return None
+    if batch_index is None:
         raise ValueError(f"boxes of {len(features)} maps: expected batch_index, got None")
-    return torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+    return batch_index
 
 
 def roi_pool(
@@ -223,13 +233,12 @@ def roi_pool(
     Raises:
         ValueError: several images and no `batch_index`.
     """
-    batch_index = _index_of(rois, features, batch_index)
+    index = _index_of(features, batch_index)
     dtype = features.dtype
     features = features if dtype in (torch.float32, torch.float64) else features.float()
     cells = rois.to(torch.float64, copy=True)
-    cells[:, 2:] -= 1
-    cells = (cells - offset_px) / stride
-    cells = torch.trunc(cells + torch.sign(cells) / 2)
-    indexed = torch.cat([batch_index[:, None].to(cells), cells], dim=1).to(features.dtype)
-    pooled: torch.Tensor = ops.roi_pool(features, indexed, (size, size), 1.0)
-    return pooled.to(dtype)
+    cells[:, :2].sub_(offset_px)
+    cells[:, 2:].sub_(offset_px + 1)  # the last pixel is `x2 - 1`
+    cells.div_(stride)
+    cells.add_(cells.sign(), alpha=0.5).trunc_()
+    return _pool_rectangles(features, cells, index, size).to(dtype)

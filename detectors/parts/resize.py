@@ -65,11 +65,12 @@ def resize(
         smallest_px=smallest_px,
         most_px=most_px,
     )
-    return resize_to(pixels, size)
+    resized, factors = resize_to(pixels, size)
+    return resized, torch.tensor(factors * 2, device=pixels.device)
 
 
-def resize_to(pixels: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bring (C, H, W) to a height and width; returns what `resize` returns."""
+def resize_to(pixels: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, tuple[float, float]]:
+    """Bring (C, H, W) to a height and width: (1, C, H', W') and the factors by which x and y grow, plain numbers."""
     height, width = pixels.shape[1:]
     resized = functional.interpolate(pixels[None], size=size, mode="bilinear", align_corners=False)
     # Differs from [SPP spp_features_convX.m]: uint8 pixels are resized there, and so rounded, before the mean is taken
@@ -77,7 +78,4 @@ def resize_to(pixels: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor
     # Differs from [SPP spp_features_convX_to_poolX.m, FRCN lib/fast_rcnn/test.py]: 1-based corners grow by (s - 1) /
     # (side - 1) in the one, inclusive ones by the factor before its sides were rounded in the other; half-open ones by
     # the ratio of the sides here, because that is what maps the whole image onto the whole image.
-    factors = torch.empty(4, device=pixels.device)
-    factors[0::2] = size[1] / width
-    factors[1::2] = size[0] / height
-    return resized, factors
+    return resized, (size[1] / width, size[0] / height)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch.nn import functional
 
 from detectors.parts.boxes import MIN_SIDE_PX
 from detectors.parts.resize import resize_to, resized_size
@@ -45,8 +44,9 @@ class ImagePyramid:
 
     images: tuple[torch.Tensor, ...]
     """S of (1, C, H', W')."""
-    factors: torch.Tensor
-    """float32 (S, 4): by which x1 y1 x2 y2 of a box grow."""
+    factors: tuple[tuple[float, float], ...]
+    """By which x and y of a box grow at each size. Plain numbers, as all here that is no image: a tensor of them would
+    have to be brought to the device."""
     scales: tuple[float, ...]
     """The published factor of each size, before its sides were rounded."""
     short_sides_px: tuple[int, ...]
@@ -90,13 +90,25 @@ class ImagePyramid:
             scales.append(scale)
             short_sides_px.append(min(size))
         return cls(
-            tuple(images), torch.stack(factors), tuple(scales), tuple(short_sides_px), min(height, width), relative_size
+            tuple(images), tuple(factors), tuple(scales), tuple(short_sides_px), min(height, width), relative_size
         )
 
-    def place(self, boxes: torch.Tensor, rule: Rule) -> tuple[torch.Tensor, torch.Tensor]:
-        """Each box (N, 4) of the image as it lies at its best size, and int64 (N,): which size that is."""
+    def place(self, boxes: torch.Tensor, rule: Rule) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Each box (N, 4) of the image as it lies at its best size, and which size that is.
+
+        The latter is int64 (N,), or None where there is one size only.
+        """
+        if len(self.images) == 1:
+            placed = torch.empty_like(boxes)
+            for axis, factor in enumerate(self.factors[0]):
+                torch.mul(boxes[:, axis::2], factor, out=placed[:, axis::2])
+            return placed, None
         index = self.choose(boxes, rule)
-        return boxes * (self.factors[index] if len(self.images) > 1 else self.factors[0]), index
+        factors = torch.empty(len(self.images), 4, device=boxes.device)
+        for which, of_axes in enumerate(self.factors):
+            for axis, factor in enumerate(of_axes):
+                factors[which, axis::2].fill_(factor)  # some versions of torch make a tensor of what is assigned
+        return boxes * factors[index], index
 
     def choose(self, boxes: torch.Tensor, rule: Rule) -> torch.Tensor:
         """The best size for each box (N, 4) of the image, int64 (N,); of two equally good ones the first.
@@ -104,9 +116,8 @@ class ImagePyramid:
         A half-open box has the area of the published inclusive one with its +1; one thinner than a pixel counts as a
         pixel wide or high.
         """
-        if len(self.images) == 1:
-            return torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
-        sides = (boxes[:, 2:].double() - boxes[:, :2].double()).clamp(min=MIN_SIDE_PX)
+        corners = boxes.double()
+        sides = (corners[:, 2:] - corners[:, :2]).clamp_(min=MIN_SIDE_PX)
         area = sides[:, 0] * sides[:, 1]
         distance = self._distance_of_area if rule == "paper" else self._distance_of_side
         # A loop over sizes, with plain numbers: a tensor of them made on the host would wait for the device.
@@ -120,14 +131,16 @@ class ImagePyramid:
         return (torch.floor(expected + 0.5) - self.short_sides_px[which]).abs()  # MATLAB rounds halves up
 
 
-def map_sizes(maps: Sequence[torch.Tensor], index: torch.Tensor) -> tuple[torch.Tensor | int, torch.Tensor | int]:
+def map_sizes(
+    maps: Sequence[torch.Tensor], index: torch.Tensor | None
+) -> tuple[torch.Tensor | int, torch.Tensor | int]:
     """Height and width in cells of the map that each box reads, int64 (N,) or, for one map, plain numbers.
 
     Args:
         maps: S of (1, C, h, w).
-        index: int64 (N,), the map of each box.
+        index: int64 (N,), the map of each box; None for one map.
     """
-    if len(maps) == 1:
+    if index is None:
         return maps[0].shape[2], maps[0].shape[3]
     return _picked(maps, lambda one: one.shape[2], index), _picked(maps, lambda one: one.shape[3], index)
 
@@ -135,7 +148,7 @@ def map_sizes(maps: Sequence[torch.Tensor], index: torch.Tensor) -> tuple[torch.
 def _picked(maps: Sequence[torch.Tensor], side_of: Callable[[torch.Tensor], int], index: torch.Tensor) -> torch.Tensor:
     sides = torch.empty(len(maps), dtype=torch.int64, device=index.device)
     for which, one in enumerate(maps):
-        sides[which] = side_of(one)
+        sides[which].fill_(side_of(one))
     return sides[index]
 
 
@@ -150,4 +163,7 @@ def stack_maps(maps: Sequence[torch.Tensor]) -> torch.Tensor:
     if len(maps) == 1:
         return maps[0]
     height, width = max(one.shape[2] for one in maps), max(one.shape[3] for one in maps)
-    return torch.cat([functional.pad(one, (0, width - one.shape[3], 0, height - one.shape[2])) for one in maps])
+    stacked = maps[0].new_zeros(len(maps), maps[0].shape[1], height, width)
+    for which, one in enumerate(maps):
+        stacked[which, :, : one.shape[2], : one.shape[3]] = one[0]
+    return stacked

@@ -80,6 +80,8 @@ def test_every_crop_has_its_turn_once(total: int, size: int) -> None:
         torch.OutOfMemoryError("CUDA out of memory."),
         MemoryError(),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
 )
 def test_a_chunk_is_halved_until_it_fits(error: Exception) -> None:
@@ -98,6 +100,24 @@ def test_a_chunk_is_halved_until_it_fits(error: Exception) -> None:
     assert done == [*range(20), 2, 2, 1]
     assert held.size == 2
     assert ear.notices == [f"R-CNN's chunk of crops halved to {size}: out of memory" for size in (8, 4, 2)]
+
+
+def test_a_chunk_for_which_cudnn_has_no_engine_is_halved_too() -> None:
+    """cuDNN may lack nothing but room for a workspace; what it says is passed on where one crop is too many."""
+    error, limit = RuntimeError("GET was unable to find an engine to execute this computation"), 2
+
+    def work(part: slice) -> None:
+        if part.stop - part.start > limit:
+            raise error
+
+    held, ear = Chunks(4), Ear()
+    with listening(ear):
+        held.run(4, work)
+        assert held.size == 2
+        assert ear.notices == ["R-CNN's chunk of crops halved to 2: cuDNN finds no engine, perhaps for lack of memory"]
+        limit = 0
+        with pytest.raises(RuntimeError, match="unable to find an engine"):
+            held.run(4, work)
 
 
 def test_a_short_chunk_that_does_not_fit_is_halved_itself() -> None:

@@ -133,12 +133,6 @@ def _boxes_anywhere(height: int, width: int, count: int) -> torch.Tensor:
     return torch.from_numpy(np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1).astype(np.float32))
 
 
-def test_crops_lie_channels_last() -> None:
-    """A convolution takes them as they are."""
-    crops = warp(torch.zeros(3, 30, 40), _boxes_anywhere(30, 40, 5), size_px=17, context_px=2)
-    assert crops.is_contiguous(memory_format=torch.channels_last)
-
-
 def test_places_of_several_images_at_once() -> None:
     """Boxes of images of different sizes look where each looks by itself, to the bit."""
     sizes = [(40, 50), (20, 90), (300, 7)]

@@ -197,7 +197,6 @@ def test_inputs_stay_as_they_were() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("policy", _ALL_POLICIES)
 @pytest.mark.parametrize("draw", [_random, _hard])
 def test_cuda_gives_the_same(policy: Policy, draw: Draw) -> None:

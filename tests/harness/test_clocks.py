@@ -155,7 +155,7 @@ def test_a_cuda_mark_does_not_wait(cuda: tuple[FakeDevice, list[FakeEvent]], mon
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_on_a_gpu_nothing_is_made_or_waited_for_between_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events come from the pool, PyTorch sees no synchronisation, and stages and rest make the total."""
     clock, matrix, made = CudaClock(), torch.rand(2048, 2048, device="cuda"), list[object]()
@@ -196,7 +196,28 @@ def test_on_a_gpu_nothing_is_made_or_waited_for_between_stages(monkeypatch: pyte
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_events_and_the_wall_tell_the_same_time() -> None:
+    """Work of some hundred milliseconds lasts as long by events as by the host's clock around a synchronisation."""
+    clock, matrix = CudaClock(), torch.rand(4096, 4096, device="cuda")
+
+    def seconds(products: int) -> tuple[float, float]:
+        clock.begin()
+        clock.settle()
+        began, first = time.perf_counter(), clock.mark()
+        for _ in range(products):
+            matrix @ matrix
+        last = clock.mark()
+        clock.settle()
+        return clock.seconds(first, last), time.perf_counter() - began
+
+    seconds(20)
+    of_one = seconds(20)[1] / 20
+    device, wall = seconds(max(20, round(0.3 / of_one)))
+    # The wall has the launch of the first product and the return from waiting besides.
+    assert 0.98 * wall < device < wall + 1e-5
+
+
+@pytest.mark.gpu
 def test_on_a_gpu_work_that_is_not_waited_for_is_in_the_tail() -> None:
     """A detector that returns while the device computes is found, also where it computes in another stream."""
     clock, matrix = CudaClock(), torch.rand(4096, 4096, device="cuda")

@@ -61,7 +61,6 @@ def test_an_old_gpu_has_no_tf32_either(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_fp32_is_strict_on_a_gpu() -> None:
     """A product of TF32 inputs is off by about 1e-3, one of float32 by about 1e-6."""
     generator = torch.Generator().manual_seed(0)

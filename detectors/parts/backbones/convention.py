@@ -77,11 +77,12 @@ class InputConvention:
 
         Zero is the mean colour afterwards, so padding with zeros pads with the mean.
         """
-        pixels = image.float()
-        if self.order == "BGR":
-            pixels = pixels.flip(0)
-        if self.maximum == 1:
-            pixels = pixels / 255
+        pixels: torch.Tensor = image if self.maximum == 255 else image / 255
+        found = torch.empty(image.shape, device=image.device)
         # Channel by channel with plain numbers: tensors made on the host would wait for the device.
-        channels = zip(pixels, self.mean, self.deviation, strict=True)
-        return torch.stack([(channel - mean) / deviation for channel, mean, deviation in channels])
+        for place, (mean, deviation) in enumerate(zip(self.mean, self.deviation, strict=True)):
+            channel = found[place]
+            torch.sub(pixels[place if self.order == "RGB" else 2 - place], mean, out=channel)
+            if deviation != 1:
+                channel.div_(deviation)
+        return found
