@@ -1,8 +1,9 @@
 """Text in, exit code out: the only file that exits.
 
-Exit codes: 0 all that was planned was measured; 2 wrong usage or bad input, said in one line; 3 the environment was
-refused; 5 partial, a method or a process failed; 130 interrupted, with what was measured kept. Results go to standard
-output, progress to standard error. Torch is imported inside the commands, so that help comes at once.
+Exit codes: 0 all that was planned was measured, or a gate was passed; 1 a gate was not passed; 2 wrong usage or bad
+input, said in one line; 3 the environment was refused; 4 a gate could not be decided; 5 partial, a method or a process
+failed; 130 interrupted, with what was measured kept. Results go to standard output, progress to standard error. Torch
+is imported inside the commands, so that help comes at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-BAD_INPUT, REFUSED, PARTIAL, INTERRUPTED = 2, 3, 5, 130
+FAILED, BAD_INPUT, REFUSED, INCONCLUSIVE, PARTIAL, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 app = typer.Typer(
     help="R-CNN, SPP-net and Fast R-CNN under one proposal source, one evaluator and one stopwatch.",
@@ -49,13 +50,17 @@ def _one_line_errors() -> Iterator[None]:
     from harness.claims import ClaimError
     from harness.coco import DetectionsError
     from harness.datasets import DatasetError
+    from harness.gate import GateError
     from harness.plan import PlanError
     from harness.proposals import ProposalError
     from harness.storage import StorageError
 
     try:
         yield
-    except (AccuracyError, ClaimError, DatasetError, DetectionsError, PlanError, ProposalError, StorageError) as error:
+    except (
+        *(AccuracyError, ClaimError, DatasetError, DetectionsError, GateError),
+        *(PlanError, ProposalError, StorageError),
+    ) as error:
         _leave(BAD_INPUT, " ".join(str(error).split()))
     except KeyboardInterrupt:
         _leave(INTERRUPTED, "interrupted")
@@ -172,20 +177,29 @@ def _show(summary: dict[str, Any], folder: Path, as_json: bool) -> None:
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)],
     as_json: options.AsJson = False,
+    as_markdown: options.AsMarkdown = False,
 ) -> None:
     """Derive summary, tables and plots anew from a run's stored samples; measures nothing.
 
-    Several runs are set side by side, with what they differ in; nothing is written then.
+    Several runs are set side by side, with what they differ in; nothing is written then, nor with --markdown.
     """
     with _one_line_errors():
+        from harness import jobsummary
+        from harness.plan import PlanError
         from harness.reports import write_reports
         from harness.runs import RunFolder
         from harness.summary import summarise
 
-        if len(runs) > 1:
-            _side_by_side([RunFolder(run) for run in runs], as_json)
+        folders = [RunFolder(run) for run in runs]
+        if as_markdown:
+            if as_json:
+                raise PlanError("--json and --markdown contradict each other; leave one out")
+            typer.echo(jobsummary.markdown(folders), nl=False)
             return
-        folder = RunFolder(runs[0])
+        if len(folders) > 1:
+            _side_by_side(folders, as_json)
+            return
+        folder = folders[0]
         summary = summarise(folder)
         write_reports(folder, summary)
         _show(summary, runs[0], as_json)
@@ -201,6 +215,30 @@ def _side_by_side(folders: list[RunFolder], as_json: bool) -> None:
     from rich.console import Console
 
     Console().print(side_by_side.terminal(model))
+
+
+@app.command()
+def gate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)],
+    baseline: options.BaselineFile,
+    update_baseline: options.UpdateBaseline = False,
+    tolerance: options.Tolerance = 0.05,
+    map_tolerance: options.MapTolerance = 0.01,
+    as_json: options.AsJson = False,
+) -> None:
+    """Do the speed-ups and the accuracy of a baseline still hold in RUN? For continuous integration.
+
+    Decided on ratios, never on absolute seconds. Exit code 0: they do, or RUN became the baseline of its device; 1: one
+    does not; 4: it cannot be told, and why.
+    """
+    with _one_line_errors():
+        from harness.gate import gate as judge
+
+        verdict = judge(run, baseline, update=update_baseline, tolerance=tolerance, map_tolerance=map_tolerance)
+    typer.echo(json.dumps(verdict.as_dict(), indent=1) if as_json else "\n".join(verdict.lines()))
+    code = {"fail": FAILED, "inconclusive": INCONCLUSIVE}.get(verdict.outcome)
+    if code is not None:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The options of `harness compare`, as the command line takes them. Values are checked by `harness.plan`, not here."""
+"""The options of the commands, as the command line takes them. Values are checked by what they configure, not here."""
 
 from __future__ import annotations
 
@@ -98,3 +98,21 @@ Resume = Annotated[bool, _other("--resume", "Go on with the run in --out.")]
 Overwrite = Annotated[bool, _other("--overwrite", "Replace the run in --out.")]
 RequireGpu = Annotated[bool, _other("--require-gpu", "Refuse to run without a GPU (exit code 3).")]
 AsJson = Annotated[bool, _other("--json", "Print JSON, and nothing else, on standard output.")]
+
+BaselineFile = Annotated[
+    Path, _other("--baseline", "JSON file with an entry for each device; made by the first run on a device.")
+]
+UpdateBaseline = Annotated[
+    bool, _other("--update-baseline", "Judge RUN, then put it in the place of its device's entry.")
+]
+Tolerance = Annotated[float, typer.Option("--tolerance", help="Share of a speed-up that may be lost.")]
+MapTolerance = Annotated[
+    float, typer.Option("--map-tolerance", help="What mAP may lose, as a fraction: 0.01 is a point.")
+]
+
+AsMarkdown = Annotated[
+    bool,
+    _other(
+        "--markdown", "Print Markdown on standard output, short enough for GitHub's job summary, and write nothing."
+    ),
+]

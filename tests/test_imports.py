@@ -16,7 +16,7 @@ DRAWERS = {"utils", "util", "common", "helpers", "misc"}
 ALLOWED_OF_DETECTORS = {"detectors", "detectors.contract", "detectors.plugins"}
 REPORTING = (
     *("claims", "tables", "report", "figures", "reports", "summary", "side_by_side", "likeness", "terminal", "trust"),
-    *("statistics", "accuracy", "coco", "runs", "record", "storage"),
+    *("statistics", "accuracy", "coco", "runs", "record", "storage", "gate", "gates", "baseline", "jobsummary"),
     *("findings", "quantities", "rendering", "surroundings"),
 )
 """Within harness: modules, and folders with all that is in them, that load no torch until it is needed."""
