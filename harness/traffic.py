@@ -10,16 +10,19 @@ Bytes are those of the tensors that an operator reads and of those that it write
 result written once, whatever the kernel does: a map that is pooled for all boxes is read once, and a weight once per
 operator and not once per image of a batch. An expanded tensor counts by its storage. What is written over without being
 read counts as written (`copy_`, `fill_`). Whoever picks values by an index reads what it picks, so that the result
-counts twice, and the index. All results count, such as the places of maxima that pooling writes beside them (int32 of
-RoI pooling, int64 of max pooling). Not in there: workspaces, what an operator keeps for itself in between, bytes that
-`masked_fill` and its like read once more, and the caches: bytes that come from a cache count like those from memory, so
-that a share of the memory's peak may exceed 1.
+counts twice, and the index. Whoever writes to places by an index and in place (`index_put_`, `scatter_`, `index_add_`)
+writes those places alone, reads them first where it adds to them, and reads the index and what it puts there; a mask
+counts as if it chose every place. All results count, such as the places of maxima that pooling writes beside them
+(int32 of RoI pooling, int64 of max pooling). Not in there: workspaces, what an operator keeps for itself in between,
+bytes that `masked_fill` and its like read once more, and the caches: bytes that come from a cache count like those from
+memory, so that a share of the memory's peak may exceed 1.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -115,6 +118,64 @@ def _picking(args: Sequence[Any], named: Mapping[str, Any], result: Any) -> Traf
     return _moved((result, *_tensors(args[1:])), result)
 
 
+def _put(args: Sequence[Any], named: Mapping[str, Any], result: Any) -> Traffic:
+    """`index_put_`: of places, values and whether they are added."""
+    target, indices, values, *adds = args
+    return _to_places(target, _places(target, indices), (indices, values), adds=any(adds[:1]))
+
+
+def _put_flat(args: Sequence[Any], named: Mapping[str, Any], result: Any) -> Traffic:
+    """`put_`, whose one index counts through all axes."""
+    target, index, values, *adds = args
+    return _to_places(target, index.numel(), (index, values), adds=any(adds))
+
+
+def _scattered(args: Sequence[Any], named: Mapping[str, Any], result: Any, *, adds: bool) -> Traffic:
+    """Of an axis, places and a number or values, of which as many are read as there are places."""
+    target, _axis, index, value, *_ = args
+    moved = _to_places(target, index.numel(), (index,), adds=adds or "reduce" in named)
+    if moved.launches and isinstance(value, torch.Tensor):
+        return moved._replace(bytes=moved.bytes + min(_bytes_of(value), index.numel() * value.element_size()))
+    return moved
+
+
+def _indexed(args: Sequence[Any], named: Mapping[str, Any], result: Any, *, adds: bool) -> Traffic:
+    """Of an axis, places on it and what is put there: a number, or values with all the other axes."""
+    target, axis, index, value, *_ = args
+    others = (size for at, size in enumerate(target.shape) if at != axis % target.ndim)
+    return _to_places(target, index.numel() * math.prod(others), (index, value), adds=adds)
+
+
+def _to_places(target: torch.Tensor, places: int, read: Iterable[Any], *, adds: bool) -> Traffic:
+    """So many values of a tensor are written, and read first where something is added to them."""
+    if not places:
+        return NO_TRAFFIC
+    touched = (1 + adds) * places * target.element_size()
+    return Traffic(touched + sum(map(_bytes_of, _tensors(read))), 1)
+
+
+def _places(target: torch.Tensor, indices: Sequence[torch.Tensor | None]) -> int:
+    """Values of ``target[indices]``; a mask counts as if it chose every place, unless another index says how many."""
+    axes, whole = 0, 1
+    masks: list[int] = []
+    shapes: list[torch.Size] = []
+    for index in indices:
+        if index is None:
+            whole *= target.shape[axes]
+            axes += 1
+        elif index.dtype in (torch.bool, torch.uint8):
+            masks.append(index.numel())
+            axes += index.ndim
+        else:
+            shapes.append(index.shape)
+            axes += 1
+    chosen = math.prod(torch.broadcast_shapes(*shapes))
+    if chosen == 1:
+        chosen = max(masks, default=1)
+    found: int = chosen * whole * math.prod(target.shape[axes:])
+    return found
+
+
 _RULES: dict[str, _Rule] = {
     "_unsafe_view": _nothing,
     **dict.fromkeys(("copy_", "fill_", "zero_", "normal_", "uniform_", "random_", "bernoulli_"), _overwriting),
@@ -122,6 +183,12 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("masked_fill", "masked_scatter", "constant_pad_nd"), _into_a_copy),
     **dict.fromkeys(("index_put", "index_fill", "index_add", "index_copy", "index_reduce"), _into_a_copy),
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), _into_a_copy),
+    **dict.fromkeys(("index_put_", "_index_put_impl_"), _put),
+    "put_": _put_flat,
+    "scatter_": partial(_scattered, adds=False),
+    **dict.fromkeys(("scatter_add_", "scatter_reduce_"), partial(_scattered, adds=True)),
+    **dict.fromkeys(("index_fill_", "index_copy_"), partial(_indexed, adds=False)),
+    **dict.fromkeys(("index_add_", "index_reduce_"), partial(_indexed, adds=True)),
     **dict.fromkeys(("slice_scatter", "select_scatter", "diagonal_scatter", "as_strided_scatter"), _into_a_copy),
 }
 """By name, without overload: operators that move something else than their arguments and results."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 __all__ = ["detecting_copy", "lay_out"]
 
@@ -21,13 +22,15 @@ def lay_out(network: nn.Module, device: torch.device) -> torch.memory_format:
     channels first, and the others were slower (pytorch issue 44943).
 
     Whether float32 is strict is a setting of the process that may change between fitting and detecting; the first call
-    after the change moves the weights.
+    after the change moves the weights. Dispatch modes, such as that which counts what a detection asks of a device, do
+    not see the move, and so cannot leave tensors of theirs in the place of the weights.
     """
     dtype = next(network.parameters()).dtype
     strict = device.type == "cuda" and dtype == torch.float32 and not torch.backends.cudnn.allow_tf32
     layout = torch.contiguous_format if strict else torch.channels_last
     if not all(one.is_contiguous(memory_format=layout) for one in network.parameters() if one.ndim == 4):
-        with torch.inference_mode(False):  # the weights may be learnt further
+        # The weights may be learnt further, so that they must not be made while inferring.
+        with _disable_current_modes(), torch.inference_mode(False):
             network.to(memory_format=layout)
     return layout
 

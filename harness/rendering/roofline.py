@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.quantities.roofline import OLD_PEAK, SHARED
+from harness.rendering import caption
 from harness.rendering.cells import Notes, escaped, in_brackets, rounded, table
 from harness.tables import Estimate, Summary, estimate, methods
 
@@ -79,7 +80,8 @@ def section(summary: Summary, notes: Notes) -> list[str]:
         ]
         for row in rows
     ]
-    return [title, table(header, lines, words=(0, 1)), _reference(summary["peak"]), _HOW_TO_READ]
+    how_to_read = _HOW_TO_READ if caption.on_gpu(summary) else f"{_HOW_TO_READ} {_ON_A_CPU}"
+    return [title, table(header, lines, words=(0, 1)), _reference(summary["peak"]), how_to_read]
 
 
 _HOW_TO_READ = (
@@ -88,6 +90,9 @@ _HOW_TO_READ = (
     "caches serve them. A convolution may need fewer multiplications than are counted; far above 100 % of the product, "
     "something held the device back while that was measured. Launches are operators that compute. What is counted of "
     "the total ends where suppress begins."
+)
+_ON_A_CPU = (
+    "This run was on a CPU: bytes and launches are those that a GPU would be given, and the copy's share is of them."
 )
 
 
@@ -99,10 +104,12 @@ def _reference(peak: Mapping[str, Any]) -> str:
     count = len(peak["processes"])
     when = f"when each of {count} processes began, mean" if count > 1 else "when the process began"
     sides = " or ".join(f"{side:,}" for side in sorted({each["matmul_size"] for each in peak["processes"]}))
+    libraries = sorted({each["matmul_library"] for each in peak["processes"] if each.get("matmul_library")})
+    arithmetic = ", ".join([peak["precision"], *([" or ".join(libraries)] if libraries else [])])
     sizes = " or ".join(str(size // 2**20) for size in sorted({each["copy_bytes"] for each in peak["processes"]}))
     return (
         f"100 % is what this device gave {when}: {product} {prefix}FLOP/s in a product of matrices of side {sides} "
-        f"({escaped(peak['precision'])}), {copy} GB/s read and written in a copy of {sizes} MiB."
+        f"({escaped(arithmetic)}), {copy} GB/s read and written in a copy of {sizes} MiB."
     )
 
 

@@ -2,13 +2,17 @@
 
 Taken in the run itself, with its threads, its arithmetic and its clock, so that a share of it says how busy a stage
 keeps this device, whatever its data sheet promises. Both work in one block of memory that is given back at the end.
+
+On a CPU torch has two libraries for float32 products, and the detectors' layers run on the one (oneDNN) while
+`torch.mm` takes the other (MKL, slow on processors that are not Intel's); the faster of them is the peak.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import psutil
@@ -27,19 +31,20 @@ Work = Callable[[], object]
 NO_PEAK = "the device's peak was not measured"
 _NO_ROOM = f"{NO_PEAK}: no room for its matrices in the device's memory"
 
-_BLOCK_BYTES = {"cpu": (2**29, 2**28, 2**27), "cuda": (2**30, 2**29, 2**28, 2**27)}
-"""The first for which there is room; half of it is copied to the other half. Caches of 2025 hold an eighth of the
-first."""
+_BLOCK_BYTES = {"cpu": (2**28, 2**27), "cuda": (2**30, 2**29, 2**28, 2**27)}
+"""The first for which there is room; half of it is copied to the other half. On a CPU with 32 MiB of cache a copy is as
+fast in twice the first, and faster in half of it."""
 _FREE_SHARE = 0.5
 """Of the free memory may be taken: the kernel ends a process that wants too much of a CPU's, and asks nobody."""
-_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
+_SIDES = {"cpu": (512, 1024), "cuda": (2048, 4096, 8192)}
 """Of the matrices. A CPU whose time is rationed may be fastest at a small one, a GPU needs a large one."""
-_MOST_SECONDS = {"cpu": (1.0, 0.2), "cuda": (0.6, 0.2)}
-"""Of the host's time, for all products and for the copies; making the block takes some tenths more on a CPU."""
-_SECONDS_A_SIDE = 0.1
-"""Before the next is tried: a GPU that idled takes as long to raise its clock."""
-_AT_ONCE = 4
-"""Given to the device before it is waited for, so that it never waits for the host."""
+_MOST_SECONDS = {"cpu": (0.25, 0.1), "cuda": (0.6, 0.2)}
+"""Of the host's time, for all products and for the copies; making the block takes a tenth more on a CPU."""
+_SECONDS_A_SIDE = {"cpu": 0.03, "cuda": 0.1}
+"""And library, before the next is tried: a GPU that idled takes as long to raise its clock."""
+_AT_ONCE = {"cpu": 1, "cuda": 4}
+"""Given to the device before it is waited for, so that a GPU never waits for the host."""
+_ONEDNN = "oneDNN"
 _GROWTH = 8
 """Times as many operations at twice the side."""
 
@@ -58,6 +63,8 @@ class Peak:
     """Side of its matrices."""
     copy_bytes: int
     """What was copied, which is moved twice."""
+    matmul_library: str | None = None
+    """Whose product it is, such as ``oneDNN`` or ``cuBLAS``; None where torch does not tell which it takes."""
 
 
 class Bench(Protocol):
@@ -66,7 +73,11 @@ class Bench(Protocol):
     copy_bytes: int
     """What one copy reads; it writes as much."""
 
-    def product(self, side: int) -> Work | None:
+    @property
+    def libraries(self) -> Sequence[str | None]:
+        """That have a product; None stands for one that torch does not name."""
+
+    def product(self, side: int, library: str | None) -> Work | None:
         """A product of square matrices; None where there is no room for them."""
 
     def copy(self) -> Work:
@@ -82,63 +93,73 @@ class PeakMeter:
         self._bench = bench or (lambda precision: _TorchBench.of(device, precision))
 
     def measure(self, clock: Clock, precision: str) -> tuple[Peak | None, str | None]:
-        """The peak, or None and why; within some two seconds, all memory given back.
+        """The peak, or None and why; within a second on a CPU, two on a GPU, all memory given back.
 
-        `precision` is that of the networks; for ``tf32`` it must be in force, as `harness.precision` sees to it.
+        Whatever goes wrong meanwhile is no reason to end a run. `precision` is that of the networks; for ``tf32`` it
+        must be in force, as `harness.precision` sees to it.
         """
         from detectors.contract import is_out_of_memory
 
+        reason = _NO_ROOM
         try:
             found = self._measured(clock, precision)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
+        except (RuntimeError, MemoryError) as error:
             found = None
-        _give_back(self._device)
-        return found, None if found else _NO_ROOM
+            if not is_out_of_memory(error):
+                reason = f"{NO_PEAK}: {_first_line(error)}"
+        try:
+            _give_back(self._device)
+        except RuntimeError as error:
+            # After some errors a GPU does nothing more; the timed pass will say so of what it measures.
+            return None, reason if found is None else f"{NO_PEAK}: {_first_line(error)}"
+        return found, None if found else reason
 
     def _measured(self, clock: Clock, precision: str) -> Peak | None:
         bench = self._bench(precision)
         if bench is None:
             return None
-        side, product_seconds = self._fastest_product(bench, clock)
-        copy_seconds = _fastest(bench.copy(), clock, clock.now() + _MOST_SECONDS[self._device][1])
+        (side, library), product_seconds = self._fastest_product(bench, clock)
+        copy_seconds = self._fastest(bench.copy(), clock, clock.now() + _MOST_SECONDS[self._device][1])
         moved = 2 * bench.copy_bytes
-        return Peak(2 * side**3 / product_seconds, moved / copy_seconds, precision, side, bench.copy_bytes)
+        return Peak(2 * side**3 / product_seconds, moved / copy_seconds, precision, side, bench.copy_bytes, library)
 
-    def _fastest_product(self, bench: Bench, clock: Clock) -> tuple[int, float]:
-        """The side with the highest rate, and the seconds of one product.
+    def _fastest_product(self, bench: Bench, clock: Clock) -> tuple[tuple[int, str | None], float]:
+        """The side and the library with the highest rate, and the seconds of one product.
 
         Sides grow while time and memory allow; the time that is left belongs to the fastest.
         """
+        first = bench.product(_SIDES[self._device][0], bench.libraries[0])
+        if first is not None:
+            first()  # loads libraries and kernels, which on a GPU takes as long as all that follows
+            clock.settle()
         end = clock.now() + _MOST_SECONDS[self._device][0]
-        found: dict[int, float] = {}
-        for side in _SIDES[self._device]:
-            expected = _GROWTH * found[side // 2] if found else 0.0
-            work = bench.product(side) if clock.now() + (1 + _AT_ONCE) * expected <= end else None
-            if work is None:
-                break
-            found[side] = _fastest(work, clock, min(end, clock.now() + _SECONDS_A_SIDE))
-        side = max(found, key=lambda each: each**3 / found[each])
-        work = bench.product(side) if clock.now() < end else None
-        return side, min(found[side], _fastest(work, clock, end)) if work else found[side]
+        found: dict[tuple[int, str | None], float] = {}
+        for side, library in product(_SIDES[self._device], bench.libraries):
+            expected = _GROWTH * found.get((side // 2, library), 0.0 if side == _SIDES[self._device][0] else inf)
+            fits = clock.now() + (1 + _AT_ONCE[self._device]) * expected <= end or not expected
+            work = bench.product(side, library) if fits else None
+            if work is not None:
+                until = min(end, clock.now() + _SECONDS_A_SIDE[self._device])
+                found[side, library] = self._fastest(work, clock, until)
+        best = max(found, key=lambda each: each[0] ** 3 / found[each])
+        work = bench.product(*best) if clock.now() < end else None
+        return best, min(found[best], self._fastest(work, clock, end)) if work else found[best]
 
-
-def _fastest(work: Work, clock: Clock, end: float) -> float:
-    """Seconds of the fastest repetition: once untimed, then some at once, and again until it is `end` by the host."""
-    work()
-    clock.settle()
-    fastest = float("inf")
-    while True:
-        clock.begin()
-        marks = [clock.mark()]
-        for _ in range(_AT_ONCE):
-            work()
-            marks.append(clock.mark())
+    def _fastest(self, work: Work, clock: Clock, end: float) -> float:
+        """Seconds of the fastest repetition: once untimed, then some at once, again and again until `end`."""
+        work()
         clock.settle()
-        fastest = min(fastest, *(clock.seconds(start, stop) for start, stop in pairwise(marks)))
-        if clock.now() >= end:
-            return fastest
+        fastest = inf
+        while True:
+            clock.begin()
+            marks = [clock.mark()]
+            for _ in range(_AT_ONCE[self._device]):
+                work()
+                marks.append(clock.mark())
+            clock.settle()
+            fastest = min(fastest, *(clock.seconds(start, stop) for start, stop in pairwise(marks)))
+            if clock.now() >= end:
+                return fastest
 
 
 class _TorchBench:
@@ -162,7 +183,19 @@ class _TorchBench:
                 return cls(torch.ones(size_bytes // dtype.itemsize, dtype=dtype, device=device))
         return None
 
-    def product(self, side: int) -> Work | None:
+    @property
+    def libraries(self) -> Sequence[str | None]:
+        """See `Bench.libraries`."""
+        import torch
+
+        if self._block.is_cuda:
+            return ("cuBLAS",)
+        if self._block.dtype != torch.float32:
+            return (None,)
+        own = "MKL" if torch.backends.mkl.is_available() else None
+        return (own, _ONEDNN) if torch.backends.mkldnn.is_available() else (own,)
+
+    def product(self, side: int, library: str | None) -> Work | None:
         """See `Bench.product`."""
         import torch
 
@@ -173,7 +206,11 @@ class _TorchBench:
         generator = torch.Generator(self._block.device).manual_seed(0)
         for factor in (left, right):
             factor.normal_(generator=generator)
-        return torch.inference_mode()(lambda: torch.mm(left, right, out=out))
+        if library != _ONEDNN:
+            return torch.inference_mode()(lambda: torch.mm(left, right, out=out))
+        # As `detectors.parts.affine` has it; the copy and the results lie beside the block and are small.
+        held = left.to_mkldnn()
+        return torch.inference_mode()(lambda: torch.ops.aten.mkldnn_linear(held, right, None))
 
     def copy(self) -> Work:
         """See `Bench.copy`."""
@@ -195,3 +232,7 @@ def _give_back(device: str) -> None:
         import torch
 
         torch.cuda.empty_cache()
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -123,6 +123,29 @@ def test_weights_and_detector_are_left_as_they_were() -> None:
     assert not any(parameter.is_meta for parameter in pipeline.conv.parameters())
 
 
+@pytest.mark.parametrize("name", ["rcnn", "spp", "fast"])
+def test_weights_that_must_be_turned_first_are_turned_and_not_counted(name: str) -> None:
+    """As where TF32 is allowed after a strict fit: what a detection asks is the same before and after, and it works."""
+    import detectors
+
+    method = detectors.load(name)
+    backbone = detectors.load_backbone("mini", "random", generator=torch.Generator().manual_seed(0))
+    make: Any = method.detector
+    detector = make(5, method.config, backbone, torch.device("cpu"))
+    detector.initialise(generator=torch.Generator().manual_seed(0))
+    image = torch.randint(256, (3, 90, 120), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([[5.0, 5.0, 80.0, 70.0], [20.0, 10.0, 110.0, 85.0]])
+    expected = detector.detect(image, boxes)
+    network = detector.detecting
+    network.to(memory_format=torch.contiguous_format)
+    first, again = (count_image(detector, ImageShape(90, 120, 2)) for _ in range(2))
+    assert first == again
+    assert {each.device.type for each in network.parameters()} == {"cpu"}
+    found = detector.detect(image, boxes)
+    torch.testing.assert_close(found.boxes, expected.boxes)
+    torch.testing.assert_close(found.scores, expected.scores)
+
+
 NETWORKS: dict[str, Callable[[torch.Tensor], object]] = {
     "grouped": nn.Conv2d(8, 16, 3, groups=2),
     "strided": nn.Conv2d(8, 4, 5, stride=3, dilation=2),

@@ -113,6 +113,7 @@ def test_a_process_begins_with_what_the_device_gives(lab: Laboratory, monkeypatc
     assert first["peak"] == {
         **{"matmul_flops_per_second": 2e12, "copy_bytes_per_second": 1e11},
         **{"precision": "bf16", "matmul_size": 4096, "copy_bytes": 2**28},
+        "matmul_library": None,
     }
     assert first["peak_reason"] is None
     assert (second["peak"], second["peak_reason"]) == (None, "no room")

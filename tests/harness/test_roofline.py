@@ -168,6 +168,22 @@ def test_the_table_has_a_line_for_each_stage_and_method() -> None:
     assert notes.lines() == []
 
 
+def test_the_library_of_the_product_is_told() -> None:
+    """All of them, where processes differ; nothing of runs that did not keep it."""
+    run = summary(1e12, 1e12, 1e12)
+    assert "of side 8,192 (tf32), " in "\n".join(section(run, Notes()))
+    for each, library in zip(run["peak"]["processes"], ("oneDNN", None, "MKL"), strict=True):
+        each["matmul_library"] = library
+    assert "of side 8,192 (tf32, MKL or oneDNN), " in "\n".join(section(run, Notes()))
+
+
+@pytest.mark.parametrize(("device", "said"), [("cpu", True), ("cuda", False)])
+def test_a_cpu_run_says_whose_bytes_and_launches_they_are(device: str, said: bool) -> None:
+    """Those of a GPU, whichever device was timed."""
+    text = "\n".join(section({**summary(1e12), "machine": {"device": device}}, Notes()))
+    assert ("bytes and launches are those that a GPU would be given" in text) is said
+
+
 def test_a_trifle_is_no_zero() -> None:
     """Below a tenth of a percent it says so; only what is nothing is 0."""
     text = "\n".join(section(summary(1e15), Notes()))
