@@ -202,7 +202,8 @@ class RCNN(Fitted[_Network]):
         """
         dtype = network.head.fc6.weight.dtype
         with stage(Stage.PREPARE):
-            # The host waits for neither copy; the device has nothing else to do yet.
+            # Out of pageable memory: the host goes on once CUDA has taken the data over. It may wait for the stream
+            # first, which has nothing to do yet.
             boxes = boxes.to(self.device, non_blocking=True)
             pixels = self.convention.apply(image.to(self.device, non_blocking=True))
             places = self.sources(boxes, *image.shape[1:])

@@ -223,7 +223,8 @@ class SPP(Fitted[_Network]):
         """Boxes (P, 4) on the device and their pyramids (P, C * bins), each from the size that suits it best."""
         geometry = network.backbone.geometry
         with stage(Stage.PREPARE):
-            # The host waits for neither copy; the device has nothing else to do yet.
+            # Out of pageable memory: the host goes on once CUDA has taken the data over. It may wait for the stream
+            # first, which has nothing to do yet.
             boxes = boxes.to(self.device, non_blocking=True)
             pyramid = ImagePyramid.of(
                 self.convention.apply(image.to(self.device, non_blocking=True)),

@@ -83,15 +83,17 @@ def measure(folder: RunFolder, process: int, reporter: Reporter, between: Callab
     prepared = prepare(Plan.of(journal.manifest["plan"]))
     boxes = prepared.boxes(prepared.test)
     _check_same(journal, prepared, boxes.sha256)
-    instruments = instruments_for(prepared.device, own={os.getppid()})
-    fitting = Fitting(journal, instruments.clock, prepared.detector, prepared.stream)
     planned = {method.name: Ready(method, prepared.config(method)) for method in prepared.methods}
     ready = [name for name in planned if journal.method(name).get("status") == "ok"]
 
-    def load(name: str) -> Detector:
-        return fitting.restored(planned[name])
-
+    # The instruments, too, are made in it: the sentinel warms up as it is made, for the arithmetic that it runs in.
     with arithmetic(prepared.plan.precision):
+        instruments = instruments_for(prepared.device, own={os.getppid()})
+        fitting = Fitting(journal, instruments.clock, prepared.detector, prepared.stream)
+
+        def load(name: str) -> Detector:
+            return fitting.restored(planned[name])
+
         images = Images.of(prepared.test, boxes, folder.read_truth())
         residence = Residence.loaded(ready, load)
         TimedPass(prepared, journal, instruments, process=process, between=between).run(residence, images)

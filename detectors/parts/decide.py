@@ -58,7 +58,7 @@ def _keys(scores: torch.Tensor, policy: Policy) -> torch.Tensor:
     bits = by_class.view(torch.int32)
     rising = (bits >> 31).bitwise_and_(0x7FFFFFFF).bitwise_xor_(bits)
     from_end = torch.arange(scores.numel() - 1, -1, -1, device=scores.device).view(scores.shape).T
-    # Not `where` with a plain number, here and below: torch makes a tensor of it on the host and waits for the device.
+    # In place, which is one launch; `where` with a plain number is two, since torch fills a tensor with it first.
     return rising.long().bitwise_left_shift_(_RANK_BITS).add_(from_end).masked_fill_(~passed, _NOTHING)
 
 

@@ -107,7 +107,7 @@ class ImagePyramid:
         factors = torch.empty(len(self.images), 4, device=boxes.device)
         for which, of_axes in enumerate(self.factors):
             for axis, factor in enumerate(of_axes):
-                factors[which, axis::2].fill_(factor)  # some versions of torch make a tensor of what is assigned
+                factors[which, axis::2].fill_(factor)
         return boxes * factors[index], index
 
     def choose(self, boxes: torch.Tensor, rule: Rule) -> torch.Tensor:
@@ -148,6 +148,7 @@ def map_sizes(
 def _picked(maps: Sequence[torch.Tensor], side_of: Callable[[torch.Tensor], int], index: torch.Tensor) -> torch.Tensor:
     sides = torch.empty(len(maps), dtype=torch.int64, device=index.device)
     for which, one in enumerate(maps):
+        # Not by assignment: torch 2.11 copies a number that is assigned to one element from the host, which then waits.
         sides[which].fill_(side_of(one))
     return sides[index]
 

@@ -76,7 +76,6 @@ def box_loss(deltas: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor, 
     classes = (labels - 1).clamp(min=0)
     wanted = normaliser.normalise(targets, classes)
     found = deltas.gather(1, classes[:, None, None].expand(-1, 1, 4))[:, 0]
-    # `where` with a plain number would wait, too: torch makes a tensor of it on the host.
     found, wanted = (one.masked_fill(~foreground, 0) for one in (found, wanted))
     loss = functional.smooth_l1_loss(found, wanted, reduction="sum")
     return loss / len(labels)

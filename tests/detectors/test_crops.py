@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from detectors.parts.crops import cut_out, sample, sources, warp
+
+cv2 = pytest.importorskip("cv2")
 
 _TOLERANCE = 0.02
 """Of a range of 256: float32 sampling coordinates here, OpenCV's own coefficients there."""

@@ -20,34 +20,26 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import detectors
 from detectors.contract import Stage, listening
 from detectors.parts.precision import lay_out
+from harness.testing import Ear
 
 _METHODS = ("rcnn", "rcnn:softmax", "spp", "spp:5", "spp:code", "spp:pool5", "fast", "fast:5", "fast:svd", "spp+rcnn")
 
 
 class _Crossings(TorchDispatchMode):
-    """Writes down what crosses from one device to another: stage, shape, and whether the host goes on meanwhile."""
+    """Writes down what crosses from one device to another: stage, shape, and whether torch waits for the copy."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage: Stage | None = None
-        self.heard: list[tuple[Stage | None, tuple[int, ...], bool]] = []
-
-    def enter(self, stage: Stage) -> None:
-        self.stage = stage
-
-    def leave(self, stage: Stage) -> None:
-        self.stage = None
-
-    def progress(self, done: int, total: int, text: str) -> None: ...
-
-    def notice(self, text: str) -> None: ...
+        self.ear = Ear()
+        self.seen: list[tuple[Stage | None, tuple[int, ...], bool]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor):
             before = {one.device.type for one in args if isinstance(one, torch.Tensor)}
             if before - {result.device.type}:
-                self.heard.append((self.stage, tuple(result.shape), bool((kwargs or {}).get("non_blocking"))))
+                stage = self.ear.open[-1] if self.ear.open else None
+                self.seen.append((stage, tuple(result.shape), bool((kwargs or {}).get("non_blocking"))))
         return result
 
 
@@ -90,17 +82,17 @@ def _shadow() -> Iterator[None]:
     ("name", "bf16"), [*((name, False) for name in _METHODS), *((name, True) for name in ("rcnn", "spp:5", "fast:svd"))]
 )
 def test_scoring_neither_waits_for_the_device_nor_mixes_devices(name: str, bf16: bool) -> None:
-    """From PREPARE to DECODE no value is read back; image and boxes go to the device once, in PREPARE, and the host
-    does not wait for it."""
+    """From PREPARE to DECODE no value is read back; image and boxes go to the device once, in PREPARE, and torch
+    does not wait until they are there."""
     crossings, detector = _Crossings(), _detector(name, bf16=bf16)
     with _shadow():
         _move(detector, "cuda")
         image, proposals = torch.zeros(3, 120, 160, dtype=torch.uint8), torch.zeros(40, 4)
-        with listening(crossings), crossings:
+        with listening(crossings.ear), crossings:
             boxes, scores = detector.score(image, proposals)
         assert boxes.device.type == scores.device.type == "cuda"
         assert (boxes.shape[1:], scores.shape[1]) == ((4, 4), 4)
-    assert sorted(crossings.heard) == [(Stage.PREPARE, (3, 120, 160), True), (Stage.PREPARE, (40, 4), True)]
+    assert sorted(crossings.seen) == [(Stage.PREPARE, (3, 120, 160), True), (Stage.PREPARE, (40, 4), True)]
 
 
 _LAYOUTS = [

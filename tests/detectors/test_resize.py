@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.parts.resize import resize, resized_size
+
+cv2 = pytest.importorskip("cv2")
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (60, 40), (33, 33), (97, 31)])

@@ -157,9 +157,11 @@ def test_a_cuda_mark_does_not_wait(cuda: tuple[FakeDevice, list[FakeEvent]], mon
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_on_a_gpu_nothing_is_made_or_waited_for_between_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events come from the pool, PyTorch sees no synchronisation, and stages and rest make the total."""
+    """Events come from the pool, PyTorch sees no synchronisation, and stages fill what two other events have between
+    them."""
     clock, matrix, made = CudaClock(), torch.rand(2048, 2048, device="cuda"), list[object]()
     event: Any = torch.cuda.Event
+    first, last = (event(enable_timing=True) for _ in range(2))
 
     def counted(**settings: bool) -> Any:
         made.append(settings)
@@ -169,10 +171,11 @@ def test_on_a_gpu_nothing_is_made_or_waited_for_between_stages(monkeypatch: pyte
 
     def detect() -> torch.Tensor:
         torch.cuda.set_sync_debug_mode("error")
+        first.record()
         try:
             with stage(Stage.CONV):
                 found = matrix @ matrix
-                for _ in range(20):
+                for _ in range(60):
                     found = found @ matrix / 1024
             with stage(Stage.FC):
                 found = found.relu() @ matrix
@@ -180,19 +183,20 @@ def test_on_a_gpu_nothing_is_made_or_waited_for_between_stages(monkeypatch: pyte
         finally:
             torch.cuda.set_sync_debug_mode("default")
         with stage(Stage.SUPPRESS):
-            return found[0, :4].cpu()
+            here = found[0, :4].cpu()
+        last.record()
+        return here
 
     for _ in range(3):
         timing = measure(detect, clock)
     assert made == []
     assert timing.marks == 6
     assert timing.stage_seconds is not None
-    assert timing.unattributed_seconds is not None
     assert timing.stage_seconds[Stage.CONV] > timing.stage_seconds[Stage.FC] > 0
-    assert sum(timing.stage_seconds.values()) + timing.unattributed_seconds == pytest.approx(timing.total_seconds)
-    # Two clocks: events are told to half a microsecond.
-    assert timing.unattributed_seconds > -1e-5
-    assert timing.tail_seconds < 0.1 * timing.total_seconds
+    seconds, total = first.elapsed_time(last) / 1e3, timing.total_seconds
+    assert 0.9 * seconds < sum(timing.stage_seconds.values()) < seconds + 6e-6  # an event is told to half a microsecond
+    assert 0.9 * total < seconds < total + 1e-5 + 2e-4 * total  # of two oscillators
+    assert timing.tail_seconds < 0.1 * total
 
 
 @pytest.mark.gpu
@@ -213,8 +217,8 @@ def test_on_a_gpu_events_and_the_wall_tell_the_same_time() -> None:
     seconds(20)
     of_one = seconds(20)[1] / 20
     device, wall = seconds(max(20, round(0.3 / of_one)))
-    # The wall has the launch of the first product and the return from waiting besides.
-    assert 0.98 * wall < device < wall + 1e-5
+    # The wall has the launch of the first product and the return from waiting besides; they are two oscillators.
+    assert 0.98 * wall < device < wall + 1e-5 + 2e-4 * wall
 
 
 @pytest.mark.gpu

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from carried_out import run
 from harness import replicate
 from harness.plan import Plan
+from harness.progress import Reporter
 from harness.runs import RunFolder
 
 PlanMaker = Callable[..., Plan]
@@ -108,6 +110,41 @@ def test_a_process_whose_parent_is_gone_stops(replicated: tuple[Path, list[str]]
     )
     assert (done.returncode, done.stdout) == (130, "")
     assert not (out / "samples.jsonl").exists()
+
+
+def test_the_sentinel_is_made_and_run_in_the_arithmetic_of_the_run(
+    replicated: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: Reporter
+) -> None:
+    """What warms up in another one has other kernels chosen. The run's is strict float32; the process begins with TF32
+    and autotuning."""
+    out = tmp_path / "run"
+    subprocess.run(["cp", "-r", replicated[0], out], check=True)
+    (out / "samples.jsonl").unlink()
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    seen: list[tuple[bool, ...]] = []
+
+    def work() -> None:
+        seen.append((matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark))
+
+    def make(_device: str) -> Callable[[], None]:
+        work()
+        return work
+
+    def stop_after_a_look() -> None:
+        if len(seen) > made:
+            raise KeyboardInterrupt
+
+    made = 1 + 8  # and the calls that warm it up
+    monkeypatch.setattr("harness.surroundings.sentinel._work", make)
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = True
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            replicate.measure(RunFolder(out), 0, silent, stop_after_a_look)
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+    assert len(seen) > made
+    assert set(seen) == {(False, False, False)}
 
 
 def test_what_changed_since_the_run_began_is_refused(
