@@ -4,10 +4,10 @@ A part takes as many photographs as its floating-point operations let it measure
 all methods on one photograph and a cautious rate of R a second, a call of all methods takes F / R seconds. Warming up
 takes some calls, each photograph a few more:
 
-    images = (measuring_seconds / (F / R) / processes - calls_before) / calls_per_image
+    images = (measuring_seconds / (F / R) / times - calls_before) / calls_per_image
 
-with a limit by what was prepared. The rate is assumed and not measured: a device that is slower than that needs the
-same command a second time.
+with a limit by what was prepared, and `times` how often the part goes through its photographs. The rate is assumed and
+not measured: a device that is slower than that needs the same command a second time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,26 +47,17 @@ class Part:
     """None where the part measures no photographs."""
     seconds: float | None
     """Expected; None with --quick, where nobody has reckoned it."""
-    same_as: str | None = None
-    """An earlier part with the very commands, up to where they write."""
+    fixed_seconds: float
+    """Of that, what it takes however much was measured before."""
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits that differ where commands differ."""
         return hashlib.sha256(repr(self.commands).encode()).hexdigest()[:16]
 
-    @property
-    def work(self) -> tuple[tuple[str, ...], ...]:
-        """The commands without the places that they write to and read from, which are named after the part."""
-        return tuple(tuple(_without_out(command)) for command in self.commands)
-
-
-def _without_out(command: tuple[str, ...]) -> Iterator[str]:
-    skipped = False
-    for word in command:
-        if not skipped and word != "--out":
-            yield word
-        skipped = word == "--out"
+    def needs_seconds(self, spent: float) -> float:
+        """What must be left for the part to be begun, or gone on with after `spent` seconds that are not lost."""
+        return self.fixed_seconds if self.seconds is None else max(self.seconds - spent, self.fixed_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +101,9 @@ class Campaign:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All parts in the order of the file; of two with the same work the later refers to the earlier."""
-        found: list[Part] = []
-        for entry in self.content["part"]:
-            for chosen in _combinations(entry.get("each", {})):
-                part = self._part(entry, chosen)
-                twin = next((one.name for one in found if one.work == part.work), None)
-                found.append(replace(part, same_as=twin))
-        return tuple(found)
+        """All parts in the order of the file, which is that of what matters most."""
+        entries = ((entry, chosen) for entry in self.content["part"] for chosen in _combinations(entry.get("each", {})))
+        return tuple(self._part(entry, chosen) for entry, chosen in entries)
 
     def chosen(self, names: list[str]) -> tuple[Part, ...]:
         """The parts of these names, in the order of the campaign; a name may end in ``*``, and ``all`` is all.
@@ -140,12 +126,12 @@ class Campaign:
         """Exit codes with which a command has done its work."""
         return self.answers.get(" ".join(command[:2]), (0,))
 
-    def images(self, backbone: str, precision: str, processes: int, most: int) -> int:
+    def images(self, backbone: str, precision: str, times: float, most: int) -> int:
         """How many photographs a part takes, `most` at most; the formula stands at the top of this file."""
         if self.quick:
             return _QUICK_IMAGES
         limits = self.content["limits"]
-        calls = limits["measuring_seconds"] / self.call_seconds(backbone, precision) / processes
+        calls = limits["measuring_seconds"] / self.call_seconds(backbone, precision) / times
         fitting = int((calls - limits["calls_before"]) / limits["calls_per_image"])
         most = most if self.most_images is None else min(most, self.most_images)
         return max(min(fitting, most), min(_LEAST_IMAGES, most))
@@ -156,11 +142,10 @@ class Campaign:
         return float(self.content["tera_flop_per_image"][backbone] / per_second)
 
     def _part(self, entry: Mapping[str, Any], chosen: Mapping[str, str]) -> Part:
-        processes = entry.get("processes", 1)
-        images = None
+        limits, images = self.content["limits"], None
         if "backbone" in chosen:
-            most = entry.get("images", self.content["limits"]["images"])
-            images = self.images(chosen["backbone"], chosen["precision"], processes, most)
+            most = entry.get("images", limits["images"])
+            images = self.images(chosen["backbone"], chosen["precision"], _times(entry), most)
         instead = self.content["quick"].get("instead", {}) if self.quick else {}
         values = {
             **self.content["values"],
@@ -178,18 +163,27 @@ class Campaign:
             commands=tuple(tuple(_filled(word, values) for word in _words(command, values)) for command in commands),
             needs=() if self.quick else tuple(entry.get("needs", ())),
             images=images,
-            seconds=None if self.quick else self._expected(entry, chosen, images, processes),
+            seconds=None if self.quick else self._expected(entry, chosen, images),
+            fixed_seconds=float(entry.get("seconds", limits["fixed_seconds"] * _starts(entry))),
         )
 
-    def _expected(
-        self, entry: Mapping[str, Any], chosen: Mapping[str, str], images: int | None, processes: int
-    ) -> float:
+    def _expected(self, entry: Mapping[str, Any], chosen: Mapping[str, str], images: int | None) -> float:
         if images is None:
             return float(entry["seconds"])
         limits = self.content["limits"]
         calls = limits["calls_before"] + limits["calls_per_image"] * images
-        measuring = processes * calls * self.call_seconds(chosen["backbone"], chosen["precision"])
-        return float(limits["fixed_seconds"] * (1 + processes) + measuring)
+        measuring = _times(entry) * calls * self.call_seconds(chosen["backbone"], chosen["precision"])
+        return float(limits["fixed_seconds"] * _starts(entry) + measuring)
+
+
+def _times(entry: Mapping[str, Any]) -> float:
+    """How often a part goes through its photographs: each of its runs, in each process, and what a sweep adds."""
+    return float(entry.get("runs", 1) * entry.get("processes", 1) * entry.get("sweep", 1))
+
+
+def _starts(entry: Mapping[str, Any]) -> int:
+    """Processes: of each run one that plans, and those that measure."""
+    return int(entry.get("runs", 1) * (1 + entry.get("processes", 1)))
 
 
 def _combinations(each: Mapping[str, list[str]]) -> Iterator[dict[str, str]]:
@@ -206,7 +200,8 @@ def _words(command: str, values: Mapping[str, str]) -> list[str]:
     words = []
     for word in shlex.split(command):
         inner = _PLACEHOLDER.fullmatch(word)
-        words += shlex.split(values.get(inner[1], word)) if inner and inner[1] not in ("inputs", "out") else [word]
+        several = inner is not None and inner[1] in values and inner[1] not in ("inputs", "out")
+        words += _words(values[inner[1]], values) if inner and several else [word]
     return words
 
 

@@ -1,6 +1,7 @@
 """Carries out parts: each command as a process of its own, which is interrupted at the limit as by Ctrl-C.
 
-An interrupted `harness compare` keeps what it measured; the same command later goes on with it. Whatever a command
+An interrupted `harness compare` keeps what it measured; the same command later goes on with it. Of other commands
+nothing is left: one that the whole limit is too short for has failed, since it would never end. Whatever a command
 prints goes to a log file, so that nothing is drawn while it measures.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from campaign import Campaign, Part
-from ledger import DONE, FAILED, INTERRUPTED, RUNNING, SAME, Ledger
+from ledger import DONE, FAILED, INTERRUPTED, RUNNING, Ledger
 
 __all__ = ["Execution"]
 
@@ -27,8 +28,6 @@ _LOOK_SECONDS = 0.5
 """Between two looks at a process: rarely, since it may be measuring."""
 _GRACE_SECONDS = 20.0
 """After an interruption, for what was measured to be written."""
-_LEAST_SECONDS = 30.0
-"""A part is not begun for less."""
 _TAIL_LINES = 15
 _MODULES = {"harness": "harness.cli", "pytest": "pytest"}
 
@@ -54,11 +53,15 @@ class Execution:
             self.say(f"{part.name}: done before")
             return DONE
         seconds = min(self.campaign.part_seconds, self.ends_at - time.monotonic() - _GRACE_SECONDS)
-        if self.stop.is_set() or seconds < min(_LEAST_SECONDS, self.campaign.part_seconds):
-            self.say(f"{part.name}: not begun, no time is left")
+        needed = min(self.campaign.part_seconds, part.needs_seconds(_kept_seconds(part, entry)))
+        if self.stop.is_set():
+            self.say(f"{part.name}: not begun, interrupted")
             return INTERRUPTED
-        if part.same_as is not None:
-            return self._close(part, entry, SAME, f"the commands are those of {part.same_as}")
+        if seconds < needed:
+            self.say(
+                f"{part.name}: not begun, {max(0, seconds):.0f} s are left of --total and it may take {needed:.0f}"
+            )
+            return INTERRUPTED
         self.ledger.write(part, {**entry, "status": RUNNING})
         return self._go_on(part, entry, time.monotonic() + seconds)
 
@@ -72,8 +75,7 @@ class Execution:
             seconds = time.monotonic() - began
             entry["seconds"] += seconds
             if interrupted:
-                why = "interrupted" if self.stop.is_set() else f"interrupted after {seconds:.0f} s, at the limit"
-                return self._close(part, entry, INTERRUPTED, f"{why}; the same command goes on with it")
+                return self._close(part, entry, *self._cut_short(command, seconds, whole=number == done))
             if code not in self.campaign.accepted(command):
                 reason = f"{shlex.join(command[:2])} ended with exit code {code}; see {log}"
                 self.say(_tail(log))
@@ -81,6 +83,17 @@ class Execution:
             entry["commands"].append({"command": shlex.join(command), "exit_code": code, "seconds": seconds})
             self.ledger.write(part, {**entry, "status": RUNNING})
         return self._close(part, entry, DONE, None)
+
+    def _cut_short(self, command: Sequence[str], seconds: float, *, whole: bool) -> tuple[str, str]:
+        """Status and reason of a part whose command was interrupted; `whole`: it had all the time that there was."""
+        if self.stop.is_set():
+            return INTERRUPTED, "interrupted; the same command goes on with it"
+        if whole and not _resumable(command):
+            return FAILED, (
+                f"{command[0]} reached the limit after {seconds:.0f} s and begins anew each time; raise part_seconds "
+                "in campaign.toml, or --total, then name the part"
+            )
+        return INTERRUPTED, f"interrupted after {seconds:.0f} s, at the limit; the same command goes on with it"
 
     def _close(self, part: Part, entry: dict[str, Any], status: str, reason: str | None) -> str:
         self.ledger.write(part, {**entry, "status": status, "reason": reason})
@@ -110,6 +123,18 @@ class Execution:
             finally:
                 _kill(process)
         return process.returncode, False
+
+
+def _resumable(command: Sequence[str]) -> bool:
+    return "--out" in command
+
+
+def _kept_seconds(part: Part, entry: dict[str, Any]) -> float:
+    """Of what a part took before, what need not be done again."""
+    commands = entry["commands"]
+    if _resumable(part.commands[len(commands)]):
+        return float(entry["seconds"])
+    return float(sum(one["seconds"] for one in commands))
 
 
 def _start(words: Sequence[str], root: Path, log: BinaryIO) -> subprocess.Popen[bytes]:

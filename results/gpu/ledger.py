@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from harness.storage import read_json, write_json
 __all__ = ["Ledger"]
 
 _NEWEST_SCHEMA = 1
-PENDING, RUNNING, DONE, INTERRUPTED, FAILED, SAME = "pending", "running", "done", "interrupted", "failed", "same"
+PENDING, RUNNING, DONE, INTERRUPTED, FAILED = "pending", "running", "done", "interrupted", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +57,6 @@ class Ledger:
                 "or give the options of then"
             )
         return found or _new(part)
-
-    def check(self, parts: Iterable[Part]) -> None:
-        """See that all these parts can be gone on with.
-
-        Raises:
-            CampaignError: one cannot.
-        """
-        for part in parts:
-            self.entry(part)
 
     def write(self, part: Part, entry: dict[str, Any]) -> None:
         """Replace what stands of a part."""

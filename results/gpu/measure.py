@@ -6,8 +6,8 @@
     python results/gpu/measure.py pack                               one archive of what was measured
     python results/gpu/measure.py --quick                            all of that in small, on a CPU
 
-Exit codes: 0 done; 1 a part failed; 2 bad input; 75 a limit was reached, go on with the same command; 130 interrupted
-by hand, likewise.
+Exit codes: 0 done; 1 a part failed, or packages are missing; 2 bad input; 75 a limit was reached, go on with the same
+command; 130 interrupted by hand, likewise.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from archive import pack  # noqa: E402
-from campaign import Campaign, CampaignError, Part  # noqa: E402
+from campaign import Campaign, CampaignError  # noqa: E402
 from execution import Execution  # noqa: E402
-from ledger import DONE, FAILED, SAME, Ledger  # noqa: E402
-from packages import missing  # noqa: E402
+from ledger import DONE, FAILED, Ledger  # noqa: E402
+from packages import missing, to_carry  # noqa: E402
 
 FAILED_CODE, BAD_INPUT, GO_ON, BY_HAND = 1, 2, 75, 130
 _QUICK_SCENE_PX = (96, 128)
@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     above.add_argument("--voc", type=Path, help="of `prepare`: a VOC year folder [scenes are drawn]")
     above.add_argument("--split", default="val", help="of `prepare`: of that folder [val]")
     above.add_argument("--total", type=float, metavar="SECONDS", help="of `run`: end before so long [no end]")
+    above.add_argument("--again", action="store_true", help="of `run`: with `all`, the parts that failed, too")
+    above.add_argument("--carried", action="store_true", help="of `packages`: what is to be brought, met here or not")
     above.add_argument("--archive", type=Path, help="of `pack`: the file [OUT.tar.gz]")
     return above
 
@@ -98,7 +100,7 @@ def _all_anew(campaign: Campaign, options: argparse.Namespace) -> int:
         if folder.exists() and not {"manifest.json", "state.json"} & {path.name for path in folder.iterdir()}:
             raise CampaignError(f"{folder} was not made by this script; choose another folder")
         shutil.rmtree(folder, ignore_errors=True)
-    options.parts = ["all"]
+    options.parts = list(campaign.content["quick"]["parts"])
     return _prepare(campaign, options) or _run(campaign, options) or _pack(campaign, options)
 
 
@@ -118,9 +120,10 @@ def _list(campaign: Campaign, options: argparse.Namespace) -> int:
 
 
 def _packages(campaign: Campaign, options: argparse.Namespace) -> int:
-    for one in missing(ROOT):
+    found = to_carry(ROOT) if options.carried else missing(ROOT)
+    for one in found:
         say(str(one))
-    return 0
+    return FAILED_CODE if found and not options.carried else 0
 
 
 def _prepare(campaign: Campaign, options: argparse.Namespace) -> int:
@@ -143,9 +146,14 @@ def _boxes_found(done: int, total: int) -> None:
 
 
 def _run(campaign: Campaign, options: argparse.Namespace) -> int:
-    parts = campaign.chosen(options.parts or ["all"])
     ledger = Ledger.of(ROOT / campaign.out)
-    ledger.check(parts)
+    parts = campaign.chosen(options.parts or ["all"])
+    status = {part.name: ledger.entry(part)["status"] for part in parts}
+    named = [name for name in options.parts if name != "all"]
+    again = parts if options.again else campaign.chosen(named)
+    over = [part for part in parts if status[part.name] == FAILED and part not in again]
+    # What failed before comes last: it may well do so again, and other parts wait.
+    parts = tuple(sorted((part for part in parts if part not in over), key=lambda part: status[part.name] == FAILED))
     if any("inputs" in part.needs for part in parts) and not (ROOT / campaign.inputs / "manifest.json").exists():
         raise CampaignError(f"{campaign.inputs} holds no photographs and boxes; make them with `prepare`")
     stop = threading.Event()
@@ -153,7 +161,9 @@ def _run(campaign: Campaign, options: argparse.Namespace) -> int:
     execution = Execution(campaign, ROOT, ROOT / campaign.out, ledger, say, stop, ends_at)
     with _heard(stop), ThreadPoolExecutor(_QUICK_AT_A_TIME if options.quick else 1) as pool:
         ends = list(pool.map(execution.carry_out, parts))
-    return _exit_code(parts, ends, by_hand=stop.is_set())
+    for part in over:
+        say(f"{part.name}: failed before; name it, or give --again")
+    return _exit_code([*ends, *(FAILED for _ in over)], by_hand=stop.is_set())
 
 
 @contextmanager
@@ -167,12 +177,12 @@ def _heard(stop: threading.Event) -> Iterator[None]:
             signal.signal(sign, handler)
 
 
-def _exit_code(parts: Sequence[Part], ends: Sequence[str], *, by_hand: bool) -> int:
+def _exit_code(ends: Sequence[str], *, by_hand: bool) -> int:
     counts = {end: ends.count(end) for end in dict.fromkeys(ends)}
-    say(f"{len(parts)} parts: {', '.join(f'{count} {end}' for end, count in counts.items())}")
+    say(f"{len(ends)} parts: {', '.join(f'{count} {end}' for end, count in counts.items())}")
     if by_hand:
         return BY_HAND
-    if any(end not in (DONE, SAME, FAILED) for end in ends):
+    if any(end not in (DONE, FAILED) for end in ends):
         say("go on with the same command")
         return GO_ON
     return FAILED_CODE if FAILED in ends else 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,8 @@ from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from detectors.parts.crops import warp
+
+cv2 = pytest.importorskip("cv2")
 
 N_CROPS, SIZE_PX, CONTEXT_PX = 200, 227, 16  # size and context of [RCNN App. A]
 

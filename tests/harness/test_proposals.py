@@ -6,7 +6,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -19,6 +18,9 @@ from harness.proposals import ProposalError, ProposalSet, source
 from harness.proposals.precomputed import Precomputed
 from harness.proposals.recall import recall
 from harness.proposals.selective_search import SelectiveSearch
+
+cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2.ximgproc", reason="needs OpenCV contrib")
 
 Boxes = npt.NDArray[np.float32]
 
