@@ -17,8 +17,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.plan import Plan, PlanError
-from harness.storage import StorageError, read_json, write_text
+from harness.gates.manifests import damage, first_error
+from harness.storage import StorageError, write_text
 
 __all__ = ["QUANTITIES", "SCHEMA_VERSION", "BaselineError", "Baselines", "Cost", "Entry", "MethodEntry", "Origin"]
 
@@ -27,6 +27,8 @@ SCHEMA_VERSION = 1
 
 QUANTITIES = ("conv", "total")
 """Times by which methods are compared."""
+
+_NO_BASELINE = "no baseline of harness gate; name another file, or one that does not exist yet"
 
 _NonNegative = Annotated[float, Field(ge=0)]
 
@@ -138,14 +140,14 @@ class Baselines(_Kept):
         if not path.exists():
             return cls()
         try:
-            values = read_json(path)
-        except StorageError as error:
-            raise BaselineError(str(error)) from None
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise BaselineError(f"{path} cannot be read ({error.strerror}); choose another --baseline") from None
+        except ValueError:
+            values = None
         version = values.get("schema_version") if isinstance(values, dict) else None
         if not isinstance(version, int) or isinstance(version, bool) or "devices" not in values:
-            raise BaselineError(
-                f"{path} is no baseline; name a file that `harness gate` wrote, or one that is not there"
-            )
+            raise BaselineError(f"{path} is {_NO_BASELINE}")
         if version > SCHEMA_VERSION:
             raise BaselineError(f"{path} has schema {version}; this version of harness reads up to {SCHEMA_VERSION}")
         return cls._checked(path, values)
@@ -156,15 +158,10 @@ class Baselines(_Kept):
         try:
             found = cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            message = first["msg"].removeprefix("Value error, ")
-            raise BaselineError(f"{path} is damaged at {where}: {message}; {again}") from None
+            raise BaselineError(f"{path} is damaged at {first_error(error, 'the file')}; {again}") from None
         for device, entry in found.devices.items():
-            try:
-                Plan.of(dict(entry.manifest["plan"]))
-            except (KeyError, TypeError, ValueError, PlanError):
-                raise BaselineError(f"{path} is damaged: the plan of {device} is none; {again}") from None
+            if wrong := damage(entry.manifest) or _unusable(entry):
+                raise BaselineError(f"{path} is damaged at devices.{device}: {wrong}; {again}")
         return found
 
     def with_entry(self, device: str, entry: Entry) -> Baselines:
@@ -182,6 +179,17 @@ class Baselines(_Kept):
             write_text(path, text)
         except OSError as error:
             raise BaselineError(f"{path} cannot be written ({error.strerror}); choose another --baseline") from None
+
+
+def _unusable(entry: Entry) -> str | None:
+    """Why nothing can be held against an entry, though it is whole; None where something can."""
+    if not entry.methods:
+        return "it has no methods"
+    return (
+        None
+        if entry.baseline in entry.methods
+        else f"the method that speed-ups are over, {entry.baseline}, has no times"
+    )
 
 
 def _text(value: object, depth: int = 1) -> str:

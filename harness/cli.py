@@ -222,6 +222,7 @@ def gate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)],
     baseline: options.BaselineFile,
     update_baseline: options.UpdateBaseline = False,
+    require_baseline: options.RequireBaseline = False,
     tolerance: options.Tolerance = 0.05,
     map_tolerance: options.MapTolerance = 0.01,
     as_json: options.AsJson = False,
@@ -234,7 +235,8 @@ def gate(
     with _one_line_errors():
         from harness.gate import gate as judge
 
-        verdict = judge(run, baseline, update=update_baseline, tolerance=tolerance, map_tolerance=map_tolerance)
+        allowed = {"tolerance": tolerance, "map_tolerance": map_tolerance}
+        verdict = judge(run, baseline, update=update_baseline, require=require_baseline, **allowed)
     typer.echo(json.dumps(verdict.as_dict(), indent=1) if as_json else "\n".join(verdict.lines()))
     code = {"fail": FAILED, "inconclusive": INCONCLUSIVE}.get(verdict.outcome)
     if code is not None:

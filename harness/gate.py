@@ -4,26 +4,23 @@ Decided on ratios of times within a run, on mAP and on what the summary promises
 more about the machine's day than about the code. Three answers: pass, fail, and inconclusive where the runs are not
 alike, the times are not to be trusted, or the interval of a change holds both what is allowed and what is not.
 
-A run is held against the entry of its device. Where there is none, it becomes it, unless it is partial or its times
-are not to be trusted.
+A run is held against the entry of its device. Where there is none, it is judged by itself and becomes it, unless it is
+partial, its times are not to be trusted, or an entry was required.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.baseline import Baselines, Entry
 from harness.gates.comparable import Likeness
 from harness.gates.measured import Measured
 from harness.gates.outcome import BaselineState, Gate, Outcome, Verdict
-from harness.gates.promises import broken_promise
 from harness.gates.scores import map_gates
+from harness.gates.soundness import method_gates, mixed, schema_gate, trust_gate, unfit
 from harness.gates.speed import speed_gates
-from harness.record import SCHEMA_VERSION
-from harness.storage import StorageError
-from harness.wording import listed
 
 __all__ = ["MAP_TOLERANCE", "TOLERANCE", "Gate", "GateError", "Outcome", "Verdict", "gate", "judge"]
 
@@ -42,18 +39,20 @@ def gate(
     baseline: Path,
     *,
     update: bool = False,
+    require: bool = False,
     tolerance: float = TOLERANCE,
     map_tolerance: float = MAP_TOLERANCE,
 ) -> Verdict:
     """Judge the run in a folder by the entry of its device in a file; make that entry where there is none.
 
     With `update` the run is judged and then replaces the entry, whatever came out, unless it is partial or its times
-    are not to be trusted. Entries of other devices stay.
+    are not to be trusted. With `require` no entry is made: where there is none the verdict is inconclusive, or fail
+    where the run is not sound. Entries of other devices stay.
 
     Raises:
         GateError: a tolerance is no share.
         harness.baseline.BaselineError: the file is no baseline, damaged, or cannot be written.
-        harness.runs.RunError, harness.storage.StorageError, harness.plan.PlanError: there is no run that can be read.
+        harness.runs.RunError, harness.storage.StorageError: there is no run that can be read.
     """
     for name, value in (("tolerance", tolerance), ("map-tolerance", map_tolerance)):
         if not (math.isfinite(value) and 0 <= value < 1):
@@ -61,14 +60,15 @@ def gate(
     kept = Baselines.read(baseline)
     measured = Measured.of(run)
     entry = kept.devices.get(measured.device)
-    gates = [] if entry is None else judge(measured, entry, tolerance, map_tolerance)
+    gates = _by_itself(measured) if entry is None else judge(measured, entry, tolerance, map_tolerance)
     state: BaselineState = "kept"
     if entry is None or update:
-        unfit = _unfit(measured)
-        state = "refused" if unfit else "made" if entry is None else "replaced"
-        if not unfit:
+        others = [device for device in kept.devices if device != measured.device]
+        why = unfit(measured)
+        state = _becomes(entry, why, require=require)
+        if state in ("made", "replaced"):
             kept.with_entry(measured.device, measured.entry).write(baseline)
-        gates.append(_about_baseline(state, unfit, measured.device))
+        gates.append(_about_baseline(state, why, measured.device, others))
     against = None if entry is None else entry.origin.model_dump(mode="json")
     return Verdict(str(run), measured.device, tuple(gates), state, against, tolerance, map_tolerance)
 
@@ -77,76 +77,51 @@ def judge(measured: Measured, base: Entry, tolerance: float, map_tolerance: floa
     """All gates of a run, in order: schema, comparable, trust, methods, speed-ups, mAP."""
     head = measured.entry
     likeness = Likeness.of(base, head)
-    trust = _trust(measured)
-    doubt = likeness.doubt or (None if trust.outcome == "pass" else "the times are not to be trusted")
+    trust = trust_gate(measured, base)
+    several = "a run was measured by several states of the source" if mixed(base) or mixed(head) else None
+    untrusted = None if trust.outcome == "pass" else "the times are not to be trusted"
     return [
-        _schema(measured),
+        schema_gate(measured),
         likeness.gate(),
         trust,
-        *_methods(measured, base),
-        *speed_gates(base, head, tolerance, doubt),
+        *method_gates(measured, base.methods, base.baseline, other_work=likeness.other_work),
+        *speed_gates(base, head, tolerance, likeness.doubt or several or untrusted, other_work=likeness.other_work),
         *map_gates(
             base,
             head,
             measured.truth,
             seed=measured.manifest["plan"]["seed"],
             tolerance=map_tolerance,
-            doubt=likeness.doubt_of_scores,
+            doubt=likeness.doubt_of_scores or several,
+            other_work=likeness.other_work,
         ),
     ]
 
 
-def _unfinished(measured: Measured) -> str | None:
-    status = measured.manifest.get("status")
-    return None if status == "complete" else f"the run is {status or 'of unknown status'}, not complete"
+def _by_itself(measured: Measured) -> list[Gate]:
+    """What can be asked of a run that is held against nothing."""
+    names = measured.manifest["plan"]["methods"]
+    return [schema_gate(measured), trust_gate(measured, None), *method_gates(measured, names, names[0])]
 
 
-def _broken(measured: Measured) -> str | None:
-    """What is wrong with the summary on disk, which is what others read."""
-    try:
-        wrong = broken_promise(measured.folder.read_summary())
-    except StorageError as error:
-        return str(error)
-    return f"summary.json breaks its promise: {wrong}" if wrong else None
+def _becomes(entry: Entry | None, why_unfit: str | None, *, require: bool) -> BaselineState:
+    if entry is None and require:
+        return "absent"
+    if why_unfit:
+        return "refused"
+    return "made" if entry is None else "replaced"
 
 
-def _schema(measured: Measured) -> Gate:
-    wrong = _unfinished(measured) or _broken(measured)
-    if wrong:
-        return Gate("schema", "fail", wrong)
-    version = measured.manifest["schema_version"]
-    told = f"the run is complete, of schema {version} of {SCHEMA_VERSION}, and its summary holds what it promises"
-    return Gate("schema", "pass", told)
-
-
-def _trust(measured: Measured) -> Gate:
-    doubts = measured.doubts
-    if doubts:
-        return Gate("trust", "inconclusive", listed(doubts))
-    return Gate("trust", "pass", "nothing speaks against its times")
-
-
-def _methods(measured: Measured, base: Entry) -> Iterator[Gate]:
-    for name in base.methods:
-        about = measured.summary["methods"].get(name)
-        if about is None:
-            yield Gate("method", "fail", "it is not in this run", name)
-        elif about["status"] != "ok":
-            yield Gate("method", "fail", f"{about['status']}: {about['reason']}", name)
-        else:
-            yield Gate("method", "pass", f"measured on all {len(measured.entry.images)} images", name)
-
-
-def _unfit(measured: Measured) -> str | None:
-    """Why a run must not become a baseline; None where it may."""
-    if wrong := _unfinished(measured) or _broken(measured):
-        return wrong
-    return f"its times are not to be trusted ({listed(measured.doubts)})" if measured.doubts else None
-
-
-def _about_baseline(state: BaselineState, unfit: str | None, device: str) -> Gate:
+def _about_baseline(state: BaselineState, why_unfit: str | None, device: str, others: Iterable[str]) -> Gate:
+    besides = ", ".join(others)
     if state == "made":
-        return Gate("baseline", "pass", f"first run on this device, {device}: baseline made, nothing to compare yet")
+        told = f"first run on this device, {device}: baseline made, nothing to compare yet"
+        return Gate(
+            "baseline", "pass", f"{told}; the file has entries of other devices, too: {besides}" if besides else told
+        )
     if state == "replaced":
         return Gate("baseline", "pass", "replaced by this run, as asked")
-    return Gate("baseline", "inconclusive", f"not taken from this run: {unfit}; measure again")
+    if state == "absent":
+        told = f"no entry for this device, {device}, and --require-baseline makes none"
+        return Gate("baseline", "inconclusive", f"{told}; there are entries of {besides}" if besides else told)
+    return Gate("baseline", "inconclusive", f"not taken from this run: {why_unfit}")

@@ -105,6 +105,9 @@ BaselineFile = Annotated[
 UpdateBaseline = Annotated[
     bool, _other("--update-baseline", "Judge RUN, then put it in the place of its device's entry.")
 ]
+RequireBaseline = Annotated[
+    bool, _other("--require-baseline", "Make no entry: without one for this device, RUN is inconclusive (exit code 4).")
+]
 Tolerance = Annotated[float, typer.Option("--tolerance", help="Share of a speed-up that may be lost.")]
 MapTolerance = Annotated[
     float, typer.Option("--map-tolerance", help="What mAP may lose, as a fraction: 0.01 is a point.")

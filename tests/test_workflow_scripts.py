@@ -11,7 +11,25 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parents[1] / ".github" / "scripts"
-TOOLS = ("bash", "cat", "env", "git", "grep", "head", "id", "mkdir", "mktemp", "rm", "sed", "tail", "tee", "tr")
+TOOLS = (
+    *(
+        "bash",
+        "cat",
+        "env",
+        "git",
+        "grep",
+        "head",
+        "id",
+        "mkdir",
+        "mktemp",
+        "realpath",
+        "rm",
+        "sed",
+        "tail",
+        "tee",
+        "tr",
+    ),
+)
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, TOOLS)), reason="the scripts are for machines with bash, git and GNU's tools"
@@ -133,56 +151,139 @@ def test_a_machine_without_a_gpu_has_nothing_to_lock(machine: Machine) -> None:
     assert machine.run("clocks.sh", "look")[0] == 2
 
 
-def gates(machine: Machine, base: int, head: int, says: str = "pass  schema") -> None:
-    """`harness gate` with these exit codes for the two runs."""
+VERDICTS = {0: "pass          on CPU: 3 gates", 1: "fail          on CPU: 3 gates", 4: "inconclusive  on CPU: 3 gates"}
+
+
+def gates(
+    machine: Machine, base: int, head: int, says: str = "pass  schema: whole", as_json: int | None = None
+) -> None:
+    """`harness gate` with these exit codes for the two runs; of the head it says `says` and the verdict."""
+    of_base = f"{VERDICTS[base].split()[0]}  schema: of the base\n{VERDICTS[base]}"
+    lines = 'printf "%s\\n"'
     machine.install(
-        "harness", f'if [[ "$2" == */base ]]; then echo "of the base"; exit {base}; fi\necho "{says}"\nexit {head}'
+        "harness",
+        'case "$*" in\n'
+        f'  *--json) {lines} "{{" "}}"; exit {head if as_json is None else as_json} ;;\n'
+        f'  *"run/base "*) {lines} "{of_base}"; exit {base} ;;\n'
+        f'  *) {lines} "{says}" "{VERDICTS[head]}"; exit {head} ;;\n'
+        "esac",
     )
+    for name in ("base", "head"):
+        (machine.folder / "run" / name).mkdir(parents=True)
+
+
+INCONCLUSIVE = """inconclusive  trust: drift
+inconclusive  speed-up conv of spp: 1x; would pass, not decided
+inconclusive  speed-up total of spp: 1x; would fail, not decided"""
 
 
 @pytest.mark.parametrize(
-    ("head", "says", "code", "told"),
+    ("head", "says", "told"),
     [
-        (0, "pass  speed-up", 0, ""),
-        (1, "fail  speed-up total of spp", 1, "::error title=Gate failed::run: fail  speed-up total of spp"),
-        (4, "inconclusive  trust", 0, "::warning title=Gate inconclusive::run: inconclusive  trust"),
-        (2, "", 2, ""),
+        (0, "pass          speed-up: 2x", ""),
+        (
+            1,
+            "pass          schema: whole\nfail          speed-up: 1x",
+            "::error title=Gate failed::run: speed-up: 1x\n",
+        ),
+        (4, "inconclusive  trust: drift", "::warning title=Gate inconclusive::run: trust: drift\n"),
+        (
+            4,
+            INCONCLUSIVE,
+            "::warning title=Gate inconclusive::run: speed-up total of spp: 1x; would fail, not decided\n",
+        ),
+        (4, "pass          schema: whole", "::warning title=Gate inconclusive::run: on CPU: 3 gates\n"),
     ],
 )
-def test_a_gate_that_fails_fails_the_job(machine: Machine, head: int, says: str, code: int, told: str) -> None:
-    """Code 1 is a failure and 4 a warning; the reason stands in the annotation, lines and JSON in the folder."""
+def test_a_gate_that_fails_fails_the_job(machine: Machine, head: int, says: str, told: str) -> None:
+    """Code 1 is a failure and 4 a warning, of what would fail rather than why it is not known; all is in the folder."""
     gates(machine, 0, head, says)
-    (machine.folder / "run").mkdir()
     found, output = machine.run("gate.sh", "run")
-    assert found == code
+    assert found == (1 if head == 1 else 0)
     assert told in output
-    assert told or "::" not in output
-    assert (machine.folder / "run" / "gate.txt").read_text(encoding="utf-8") == f"{says}\n"
+    assert output.count("::") == (2 if told else 0)
+    assert (machine.folder / "run" / "gate.txt").read_text(encoding="utf-8").startswith(says)
+    assert (machine.folder / "run" / "gate.json").read_text(encoding="utf-8") == "{\n}\n"
     assert machine.called() == [
         "harness gate run/base --baseline run/baseline.json",
-        "harness gate run/head --baseline run/baseline.json --json",
-        "harness gate run/head --baseline run/baseline.json",
+        "harness gate run/head --baseline run/baseline.json --require-baseline",
+        "harness gate run/head --baseline run/baseline.json --require-baseline --json",
     ]
 
 
 @pytest.mark.parametrize("base", [1, 4])
-def test_a_head_is_not_held_against_itself(machine: Machine, base: int) -> None:
-    """Where the base made no baseline the head must not make one: it would pass, whatever it is."""
-    gates(machine, base, 0)
-    (machine.folder / "run").mkdir()
-    code, output = machine.run("gate.sh", "run")
-    assert code == 0
-    assert "::warning title=Gate inconclusive::" in output
-    assert (machine.folder / "run" / "gate.txt").read_text(encoding="utf-8") == "of the base\n"
-    assert len(machine.called("harness")) == 1
+@pytest.mark.parametrize(
+    ("head", "says", "told"),
+    [
+        (4, "inconclusive  baseline: no entry", "::warning title=Gate inconclusive::run: baseline: no entry"),
+        (1, "fail          method of spp: oom", "::error title=Gate failed::run: method of spp: oom"),
+    ],
+)
+def test_a_head_without_a_base_is_judged_by_itself(
+    machine: Machine, base: int, head: int, says: str, told: str
+) -> None:
+    """It must not make a baseline, for it would pass, whatever it is. A base that fails fails the job."""
+    gates(machine, base, head, says)
+    found, output = machine.run("gate.sh", "run")
+    assert found == (1 if 1 in (base, head) else 0)
+    title = {1: "::error title=Base failed", 4: "::warning title=No baseline"}[base]
+    assert f"{title}::run: the run of the base is" in output
+    assert ": schema: of the base\n" in output
+    assert told in output
+    assert all("--require-baseline" in call for call in machine.called("run/head"))
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 4, 120, 127])
+@pytest.mark.parametrize("run", ["base", "head"])
+def test_an_answer_without_a_verdict_ends_the_job(machine: Machine, run: str, code: int) -> None:
+    """A program that crashes ends with code 1, as one that says fail; whatever it ends with, it is no answer."""
+    gates(machine, 0, 0)
+    program = machine.programs / "harness"
+    crash = f'if [[ "$2" == */{run} ]]; then echo "Traceback" >&2; exit {code}; fi\n'
+    program.write_text(program.read_text(encoding="utf-8").replace("case", f"{crash}case", 1), encoding="utf-8")
+    found, output = machine.run("gate.sh", "run")
+    assert found == (code or 1)
+    assert f"::error title=No verdict::run: harness gate run/{run} ended with code {code}; see the log\n" in output
+
+
+@pytest.mark.parametrize(("head", "code"), [(0, 1), (0, 4), (1, 0), (4, 120)])
+def test_two_answers_must_agree(machine: Machine, head: int, code: int) -> None:
+    """The lines and the JSON, which are asked for one after the other."""
+    gates(machine, 0, head, as_json=code)
+    found, output = machine.run("gate.sh", "run")
+    assert found == 1
+    assert (
+        f"::error title=No verdict::run: harness gate --json ended with code {code}, without it with {head}" in output
+    )
+
+
+@pytest.mark.parametrize("name", ["gate.txt", "gate.json"])
+@pytest.mark.parametrize("code", [0, 4])
+def test_what_cannot_be_kept_ends_the_job(machine: Machine, name: str, code: int) -> None:
+    """As on a disk that is full."""
+    gates(machine, code, code)
+    (machine.folder / "run" / name).mkdir()
+    assert machine.run("gate.sh", "run")[0] == 1
+
+
+def test_a_gate_needs_both_runs(machine: Machine) -> None:
+    """Nothing is asked before they are there; the line says what is missing."""
+    gates(machine, 0, 0)
+    assert machine.run("gate.sh") == (2, "gate.sh: name the folder that holds base and head\n")
+    told = "gate.sh: there is no folder nowhere/base; base_and_head.sh measures it\n"
+    assert machine.run("gate.sh", "nowhere") == (2, told)
+    (machine.folder / "run" / "head").rmdir()
+    assert machine.run("gate.sh", "run")[0] == 2
+    assert not machine.called()
 
 
 def test_a_baseline_of_another_job_is_not_used(machine: Machine) -> None:
     """The base of this job makes it anew."""
+    gates(machine, 0, 0)
     machine.install("harness", '[[ ! -e run/baseline.json ]] || echo "there is one"')
-    (machine.folder / "run").mkdir()
     (machine.folder / "run" / "baseline.json").write_text("{}", encoding="utf-8")
     assert "there is one" not in machine.run("gate.sh", "run")[1]
+    assert machine.called()
 
 
 @pytest.fixture
@@ -238,24 +339,30 @@ def test_a_base_can_be_named(machine: Machine, repository: Path) -> None:
     measuring(machine)
     machine.run("base_and_head.sh", "out", cwd=repository, BASE=git(repository, "rev-parse", "HEAD~2"))
     assert machine.called("state") == ["state: 2 days", "state: 0 days"]
-    code, output = machine.run("base_and_head.sh", "out", cwd=repository, BASE="refs/pull/7/head")
+    code, output = machine.run("base_and_head.sh", "other", cwd=repository, BASE="refs/pull/7/head")
     assert code == 2
     assert "BASE=refs/pull/7/head is no commit of this clone" in output
     assert len(machine.called("state")) == 2
+    assert (repository / "out").exists()
+    assert not (repository / "other").exists()
 
 
-def test_a_repository_of_today_is_held_against_its_first_commit(machine: Machine, tmp_path: Path) -> None:
-    """No commit is a day old there."""
+def test_a_repository_of_today_is_held_against_the_commit_before(machine: Machine, tmp_path: Path) -> None:
+    """No commit is a day old there; and the first of all has none before it."""
     root = tmp_path / "young"
     root.mkdir()
     git(root, "init", "--quiet", "--initial-branch=main")
-    for number in range(2):
+    measuring(machine)
+    for number in range(3):
         (root / "state").write_text(f"{number}\n", encoding="utf-8")
         git(root, "add", "state")
         git(root, "commit", "--quiet", "-m", "a state")
-    measuring(machine)
+        if number == 0:
+            code, output = machine.run("base_and_head.sh", "out", cwd=root)
+            assert (code, "BASE=HEAD~1 is no commit of this clone" in output) == (2, True)
+            assert not (root / "out").exists()
     assert machine.run("base_and_head.sh", "out", cwd=root)[0] == 0
-    assert machine.called("state") == ["state: 0", "state: 1"]
+    assert machine.called("state") == ["state: 1", "state: 2"]
 
 
 def test_a_gpu_must_be_there_where_one_is_named(machine: Machine, repository: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import typer
-import yaml
 
 from harness.cli import app
+
+yaml = pytest.importorskip("yaml")
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"

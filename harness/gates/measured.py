@@ -19,9 +19,12 @@ from harness import accuracy
 from harness.accuracy import ClassMatches
 from harness.baseline import Cost, Entry, MethodEntry, Origin
 from harness.coco import detection_table, truth_table
+from harness.gates.manifests import damage_of_run
+from harness.gates.records import check_records
+from harness.intervals import StatisticsError
 from harness.quantities.observations import Floats, Observations, observe
 from harness.rendering import caption
-from harness.runs import RunFolder
+from harness.runs import RunError, RunFolder
 from harness.summary import summarise
 
 __all__ = ["METRIC", "Measured", "without_idle"]
@@ -33,6 +36,12 @@ _IOU_THRESHOLD = 0.5
 """[VOC07 VOCevaldet.m]"""
 _DIGITS = 7
 """Significant ones of a relative cost. A stopwatch knows fewer, and a committed file is half as large."""
+
+_LEFT_OUT = {
+    "interval": "the width of its intervals (interval), which pairing by image takes out",
+    "overhead": "what its marks cost (overhead), which like runs share",
+}
+"""Findings that are not asked. The first speaks of how unlike images are, the second of how short the times are."""
 
 _KEPT = ("schema_version", "created", "command", "argv", "plan", "machine", "software", "flags", "source", "resumed")
 _KEPT_OF_DATA = (
@@ -62,25 +71,41 @@ class Measured:
             harness.runs.RunError, harness.storage.StorageError: there is no run, or it is damaged.
         """
         folder = RunFolder(path)
-        manifest, truth, summary = folder.read_manifest(), folder.read_truth(), summarise(folder)
+        manifest = folder.read_manifest()
+        if wrong := damage_of_run(manifest):
+            raise RunError(f"{path / 'manifest.json'} is damaged at {wrong}; measure again, it cannot be judged")
+        check_records(folder, manifest)
+        truth = folder.read_truth()
+        try:
+            # A stage that takes no time in one process of several has no ratio there.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                summary = summarise(folder)
+        except StatisticsError as error:
+            raise RunError(f"the times in {path} cannot be summarised: {error}") from None
         return cls(folder, manifest, summary, truth, _entry(folder, manifest, truth, summary))
 
     @property
     def device(self) -> str:
-        """Under which name its entry is kept, such as ``CPU (Some CPU, 2 threads)``."""
-        return caption.device(self.summary)
+        """Under which name its entry is kept, such as ``CPU (Some CPU)``.
+
+        How many threads were used is no part of it: it is compared, so that a run with others is not taken for the
+        first on a device.
+        """
+        return caption.hardware(self.summary)
 
     @property
     def doubts(self) -> list[str]:
-        """Findings that make its times untrustworthy for a comparison by image.
+        """Findings that make its times untrustworthy for a comparison with a like run."""
+        return [f"{one['name']}: {one['text']}" for one in self._against if one["name"] not in _LEFT_OUT]
 
-        Not the one of the interval: it speaks of how unlike images are, which cancels between runs on the same ones.
-        """
-        return [
-            f"{one['name']}: {one['text']}"
-            for one in self.summary["trust"]["findings"]
-            if one["verdict"] == "inconclusive" and one["name"] != "interval"
-        ]
+    @property
+    def left_out(self) -> list[str]:
+        """Findings against its times that say nothing against such a comparison: what they are about, and why not."""
+        return [_LEFT_OUT[one["name"]] for one in self._against if one["name"] in _LEFT_OUT]
+
+    @property
+    def _against(self) -> list[Mapping[str, str]]:
+        return [one for one in self.summary["trust"]["findings"] if one["verdict"] == "inconclusive"]
 
 
 def _entry(

@@ -9,15 +9,29 @@ from typing import Any, Literal
 from harness.intervals import Estimate
 from harness.wording import counted, one_line
 
-__all__ = ["SCHEMA_VERSION", "BaselineState", "Change", "Gate", "Outcome", "Verdict", "held_against"]
+__all__ = [
+    "DECIDING",
+    "SCHEMA_VERSION",
+    "BaselineState",
+    "Change",
+    "Gate",
+    "Outcome",
+    "Verdict",
+    "held_against",
+    "signed",
+]
 
 SCHEMA_VERSION = 1
 """Of what `Verdict.as_dict` gives."""
 
 Outcome = Literal["pass", "fail", "inconclusive", "skipped"]
 
-BaselineState = Literal["kept", "made", "replaced", "refused"]
-"""What became of this device's entry. ``refused``: it was to be made or replaced, and the run does not allow it."""
+BaselineState = Literal["kept", "made", "replaced", "refused", "absent"]
+"""What became of this device's entry. ``refused``: it was to be made or replaced, and the run does not allow it;
+``absent``: there is none, and none was to be made."""
+
+DECIDING = ("speed-up", "mAP")
+"""Names of gates that compare a number with the baseline's; without one that was decided nothing was compared."""
 
 _WIDTH = len("inconclusive")
 
@@ -41,9 +55,27 @@ class Change:
             return None
         return cls(found.value, found.low, found.high, interval if found.low is not None else found.reason or interval)
 
+    @property
+    def certain(self) -> bool:
+        """Whether it has a direction: 0 lies outside of its interval."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    def told(self, unit: str, digits: int) -> str:
+        """In hundredths, such as ``-0.8 %, 95 % sure between -2.1 and +0.5 % over images``."""
+        value = f"{signed(self.value, digits)} {unit}"
+        if self.low is None or self.high is None:
+            return f"{value}, without an interval ({self.interval})"
+        low, high = (signed(each, digits) for each in (self.low, self.high))
+        return f"{value}, 95 % sure between {low} and {high} {unit} {self.interval}"
+
     def as_dict(self) -> dict[str, Any]:
         """Under the names of the fields."""
         return {"value": self.value, "low": self.low, "high": self.high, "interval": self.interval}
+
+
+def signed(share: float, digits: int) -> str:
+    """In hundredths, with a sign that is no minus before a 0."""
+    return f"{round(100 * share, digits) + 0.0:+.{digits}f}"
 
 
 def held_against(change: Change, tolerance: float) -> Outcome:
@@ -118,9 +150,17 @@ class Verdict:
 
     @property
     def judged(self) -> Outcome:
-        """``fail`` if any gate fails, else ``inconclusive`` if any is, else ``pass``."""
+        """``fail`` if any gate fails, else ``inconclusive`` if any is or nothing was compared, else ``pass``."""
         found = {gate.outcome for gate in self.gates}
-        return "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
+        if "fail" in found:
+            return "fail"
+        return "inconclusive" if "inconclusive" in found or not self.compared else "pass"
+
+    @property
+    def compared(self) -> bool:
+        """Whether any speed-up or mAP was held against the baseline; where one is made there is nothing to compare."""
+        decided = any(gate.name in DECIDING and gate.outcome in ("pass", "fail") for gate in self.gates)
+        return decided or self.baseline == "made"
 
     @property
     def outcome(self) -> Outcome:
@@ -148,6 +188,8 @@ class Verdict:
 
     def _total(self) -> str:
         told = f"on {self.device}: {_tally([gate.outcome for gate in self.gates])}"
+        if self.against is not None and not self.compared:
+            told += "; no speed-up and no mAP was decided"
         if self.baseline == "replaced" and self.judged != "pass":
             told += "; the baseline was replaced all the same, as asked"
         return told

@@ -5,13 +5,22 @@ A summary may hold more. One that keeps these promises can be read by whoever re
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from harness.accuracy import METRICS
+from harness.baseline import QUANTITIES
+from harness.claims import RATIOS
+from harness.gates.manifests import first_error
 from harness.record import SCHEMA_VERSION
 
-__all__ = ["broken_promise"]
+__all__ = ["broken_promise", "follows"]
+
+_DIGITS = 1e-6
+"""Relative: what another machine may add up otherwise, and more."""
 
 
 class _Promised(BaseModel):
@@ -159,7 +168,35 @@ def _wrong(model: type[_Promised], values: object, within: tuple[str, ...]) -> s
     try:
         model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in (*within, *first["loc"])) or "the summary"
-        return f"{where}: {first['msg'].removeprefix('Value error, ').lower()}"
+        where, _, wrong = first_error(error, "the summary").partition(": ")
+        return f"{'.'.join((*within, where))}: {wrong.lower()}"
     return None
+
+
+def follows(kept: Mapping[str, Any], derived: Mapping[str, Any]) -> bool:
+    """Whether a summary that keeps its promises holds what the same samples and detections give now.
+
+    Asked of the number of samples, and of each method's status, mAP, mean times and speed-ups. Not of their intervals,
+    which another version of this program may have drawn otherwise.
+    """
+    if kept.get("samples", derived["samples"]) != derived["samples"]:
+        return False
+    mine, theirs = dict(_numbers(kept)), dict(_numbers(derived))
+    return mine.keys() == theirs.keys() and all(_equal(value, theirs[key]) for key, value in mine.items())
+
+
+def _numbers(summary: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What is compared, under where it stands."""
+    for method, about in summary["methods"].items():
+        yield ("status", method), about["status"]
+        if about["status"] == "ok":
+            yield from ((("map", method, name), about["map"][name]["value"]) for name in METRICS)
+            yield from ((("seconds", method, name), about["seconds"][name]["mean"]) for name in QUANTITIES)
+    for method, of in summary["speedup"].items():
+        yield from ((("speedup", method, name), of[name]["value"]) for name in RATIOS)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=_DIGITS, abs_tol=1e-12)
+    return bool(one == other)

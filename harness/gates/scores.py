@@ -18,14 +18,21 @@ from harness.resampling import map_intervals
 __all__ = ["map_gates"]
 
 _NAME = "mAP"
-_COVERS = "over images"
+_COVERS = "over images, of one training"
 _TO_THE_BIT = "the detections are the same to the bit"
 _ENOUGH_IMAGES = 2
 """With objects, for draws to differ."""
 
 
 def map_gates(
-    base: Entry, head: Entry, truth: Mapping[str, Any], *, seed: int, tolerance: float, doubt: str | None
+    base: Entry,
+    head: Entry,
+    truth: Mapping[str, Any],
+    *,
+    seed: int,
+    tolerance: float,
+    doubt: str | None,
+    other_work: bool,
 ) -> Iterator[Gate]:
     """A gate for each method of the baseline.
 
@@ -34,9 +41,14 @@ def map_gates(
         seed: of the draws.
         tolerance: what may be lost, as the difference of two fractions.
         doubt: why the two cannot be compared, for the end of a sentence; None where they can.
+        other_work: whether the judged run was asked for something else, so that a method need not be there.
     """
     for method in base.methods:
-        yield _gate(base, head, method, truth, seed, tolerance, doubt)
+        if other_work and method not in head.methods and base.methods[method].ranked is not None:
+            told = f"{method} had detections in the baseline, has none now; not decided as the runs are not comparable"
+            yield Gate(_NAME, "inconclusive", told, method, METRIC, tolerance=tolerance)
+        else:
+            yield _gate(base, head, method, truth, seed, tolerance, doubt)
 
 
 def _gate(
@@ -47,10 +59,10 @@ def _gate(
         return Gate(_NAME, outcome, reason, method, METRIC, before, after, change, tolerance)
 
     then, now = base.methods[method], head.methods.get(method)
-    if now is None:
-        return answer("skipped", f"{method} has no detections in this run")
     if then.ranked is None:
         return answer("skipped", then.ranked_reason or "")
+    if now is None:
+        return answer("fail", f"{method} had detections in the baseline, has none now")
     if doubt is not None or base.images != head.images or now.ranked is None:
         why = doubt or now.ranked_reason or "the images are not those of the baseline"
         return answer("inconclusive", f"not decided: {why}")
@@ -72,12 +84,12 @@ def _gate(
 
 
 def _told(before: float, after: float, change: Change, tolerance: float, outcome: str) -> str:
-    values = f"{100 * after:.2f} %, was {100 * before:.2f} %"
-    ends = ""
-    if change.low is not None and change.high is not None:
-        ends = f" [{100 * change.low:+.2f}, {100 * change.high:+.2f}]"
-    told = f"{values}: {100 * change.value:+.2f} points{ends} {change.interval}, {0 - 100 * tolerance:g} allowed"
-    return f"{told}; measure more: --images" if outcome == "inconclusive" else told
+    points = f"{100 * tolerance:g}"
+    allowed = f"-{points} {'point' if points == '1' else 'points'} allowed" if tolerance else "nothing may be lost"
+    told = f"{100 * after:.2f} %, was {100 * before:.2f} %: {change.told('points', 2)}; {allowed}"
+    if outcome != "inconclusive":
+        return told
+    return f"{told}; {'measure on more --images' if tolerance else 'allow some with --map-tolerance'}"
 
 
 def _positives(truth: Mapping[str, Any]) -> dict[str, Ints]:

@@ -2,101 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.baseline import QUANTITIES, Cost, Entry
-from harness.gates.change import Ratio, joint_blocks, over_images, over_processes
-from harness.gates.outcome import Change, Gate, held_against
+from harness.gates.change import PROCESS_LUCK, Ratio, joint_blocks, over_images, over_processes, with_luck
+from harness.gates.outcome import Change, Gate, Outcome, held_against
 from harness.intervals import Estimate, Ints
 from harness.statistics import PROCESSES_FOR_INTERVAL
 
 __all__ = ["speed_gates"]
 
 _NAME = "speed-up"
+_OF_FEW_PROCESSES = f"over images, and {100 * PROCESS_LUCK:g} % assumed between processes"
 
 
-def speed_gates(base: Entry, head: Entry, tolerance: float, doubt: str | None) -> Iterator[Gate]:
+def speed_gates(
+    base: Entry, head: Entry, tolerance: float, doubt: str | None, *, other_work: bool = False
+) -> Iterator[Gate]:
     """A gate for each method of the baseline and each quantity.
 
     Args:
         doubt: why nothing is decided on times, for the end of a sentence; None where it is.
         tolerance: the share of a ratio that may be lost.
+        other_work: whether the judged run was asked for something else, so that a method need not be there.
     """
-    for method in base.methods:
-        for quantity in QUANTITIES:
-            if method != base.baseline:
-                yield _gate(base, head, method, quantity, tolerance, doubt)
+    names = [method for method in base.methods if method != base.baseline]
+    gates = [
+        _Asked(base, head, method, quantity, tolerance, doubt, other_work).gate()
+        for method in names
+        for quantity in QUANTITIES
+    ]
+    alike = {
+        quantity for quantity in QUANTITIES if not doubt and _moved_alike([g for g in gates if g.quantity == quantity])
+    }
+    for gate in gates:
+        told = f": all methods moved alike, so it is {base.baseline} whose time changed"
+        yield replace(gate, reason=gate.reason + told) if gate.quantity in alike else gate
 
 
-def _gate(base: Entry, head: Entry, method: str, quantity: str, tolerance: float, doubt: str | None) -> Gate:
-    absent = next((name for name in (base.baseline, method) if name not in head.methods), None)
-    if absent is not None:
-        return Gate(_NAME, "skipped", f"{absent} has no times in this run", method, quantity, tolerance=tolerance)
-    times = [(_cost(entry, base.baseline, quantity), _cost(entry, method, quantity)) for entry in (base, head)]
-    if not all(any(cost.images) for pair in times for cost in pair):
-        return Gate(_NAME, "skipped", "there is no such stage", method, quantity, tolerance=tolerance)
-    if base.images != head.images:
-        reason = "not decided: the images are not those of the baseline, so times have no pair"
-        return Gate(_NAME, "inconclusive", reason, method, quantity, tolerance=tolerance)
-    before, after = (_ratio(entry, base.baseline, method, quantity) for entry in (base, head))
-    found, covers = _change(base, head, method, quantity)
-    change = Change.of(found, covers)
-    if change is None:
-        return Gate(_NAME, "inconclusive", found.reason or "", method, quantity, before, after, None, tolerance)
-    outcome = held_against(change, tolerance)
-    told = f"{after:.4g}x, was {before:.4g}x: {_percent(change, tolerance)}"
-    if outcome == "pass" and change.low is not None and change.low > 0:
-        told += ", an improvement"
-    if outcome == "inconclusive":
-        told += "; measure more: --processes, --repeats or --images"
-    elif doubt is not None:
-        outcome, told = "inconclusive", f"{told}; would {outcome}, not decided as {doubt}"
-    return Gate(_NAME, outcome, told, method, quantity, before, after, change, tolerance)
+def _moved_alike(gates: Sequence[Gate]) -> bool:
+    """Whether all ratios, of two methods at least, changed in one direction beyond doubt and by what may be the same.
+
+    What all of them have in common is the method that they are over.
+    """
+    changes = [gate.change for gate in gates if gate.change is not None and gate.change.certain]
+    if len(changes) < max(len(gates), 2) or len({change.value > 0 for change in changes}) > 1:
+        return False
+    lows, highs = [change.low or 0.0 for change in changes], [change.high or 0.0 for change in changes]
+    return max(lows) <= min(highs)
 
 
-def _percent(change: Change, tolerance: float) -> str:
-    """Such as ``-0.8 % [-2.1, +0.5] over images, -5 % allowed``."""
-    ends = ""
-    if change.low is not None and change.high is not None:
-        ends = f" [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-    return f"{100 * change.value:+.1f} %{ends} {change.interval}, {0 - 100 * tolerance:g} % allowed"
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One question: a method's ratio of a quantity, in two runs."""
 
+    base: Entry
+    head: Entry
+    method: str
+    quantity: str
+    tolerance: float
+    doubt: str | None
+    other_work: bool
 
-def _cost(entry: Entry, method: str, quantity: str) -> Cost:
-    cost: Cost = getattr(entry.methods[method], quantity)
-    return cost
+    def gate(self) -> Gate:
+        return self._unmeasured() or self._compared()
 
+    def _answer(self, outcome: Outcome, reason: str) -> Gate:
+        return Gate(_NAME, outcome, reason, self.method, self.quantity, tolerance=self.tolerance)
 
-def _of_processes(entry: Entry, baseline: str, method: str, quantity: str) -> np.ndarray:
-    above, below = (np.array(_cost(entry, name, quantity).processes) for name in (baseline, method))
-    return np.asarray(above / below, dtype=np.float64)
+    def _unmeasured(self) -> Gate | None:
+        """The answer where there are no two ratios to compare."""
+        pair = (self.base.baseline, self.method)
+        if absent := [name for name in pair if name not in self.head.methods]:
+            told = f"{absent[0]} was measured in the baseline, has no times now"
+            if self.other_work:
+                return self._answer("inconclusive", f"{told}; not decided as {self.doubt}")
+            return self._answer("fail", told)
+        if not all(self._takes_time(self.base, name) for name in pair):
+            return self._answer("skipped", "the baseline has no such stage")
+        if lost := [name for name in pair if not self._takes_time(self.head, name)]:
+            told = f"{self.quantity} of {lost[0]} was measured in the baseline, takes no time now"
+            if self.doubt:
+                return self._answer("inconclusive", f"{told}; would fail, not decided as {self.doubt}")
+            return self._answer("fail", told)
+        if self.base.images != self.head.images:
+            reason = "not decided: the images are not those of the baseline, so times have no pair"
+            return self._answer("inconclusive", reason)
+        return None
 
+    def _compared(self) -> Gate:
+        before, after = self._ratio(self.base), self._ratio(self.head)
+        found, covers = self._change()
+        change = Change.of(found, covers)
+        if change is None:
+            return self._answer("inconclusive", found.reason or "")
+        outcome = held_against(change, self.tolerance)
+        allowed = f"-{100 * self.tolerance:g} % allowed" if self.tolerance else "nothing may be lost"
+        told = f"{after:.4g}x, was {before:.4g}x: {change.told('%', 1)}; {allowed}"
+        if outcome == "pass" and change.low is not None and change.low > 0:
+            told += ", an improvement"
+        if outcome == "inconclusive":
+            told += f"; {self._advice()}"
+        elif self.doubt is not None:
+            outcome, told = "inconclusive", f"{told}; would {outcome}, not decided as {self.doubt}"
+        return Gate(_NAME, outcome, told, self.method, self.quantity, before, after, change, self.tolerance)
 
-def _ratio(entry: Entry, baseline: str, method: str, quantity: str) -> float:
-    """As the run's summary has it: the geometric mean over processes where its interval is over them."""
-    if entry.processes >= PROCESSES_FOR_INTERVAL:
-        return float(np.exp(np.log(_of_processes(entry, baseline, method, quantity)).mean()))
-    return _by_image(entry, baseline, method, quantity).value
+    @property
+    def _over_processes(self) -> bool:
+        return min(self.base.processes, self.head.processes) >= PROCESSES_FOR_INTERVAL
 
+    def _advice(self) -> str:
+        """What would decide it."""
+        if self.tolerance == 0:
+            return "noise alone can lose that much: allow some with --tolerance"
+        if self._over_processes:
+            return "measure with more --processes"
+        told = f"measure with --processes {PROCESSES_FOR_INTERVAL} or more"
+        if self.base.processes < PROCESSES_FOR_INTERVAL:
+            told += ", the baseline, too"
+        if self.base.blocks != self.head.blocks:
+            block = self.base.manifest["plan"].get("block")
+            told += (
+                f", and with the baseline's --block {block}" if block else ", and without --block, as the baseline was"
+            )
+        return told
 
-def _by_image(entry: Entry, baseline: str, method: str, quantity: str) -> Ratio:
-    above, below = (np.array(_cost(entry, name, quantity).images) for name in (baseline, method))
-    # Lags are kept against the run's own first method, which another run may have named later.
-    lag = entry.methods[method].lag if entry.baseline == baseline else None
-    return Ratio(above, below, None if lag is None else np.array(lag, dtype=np.float64))
+    def _cost(self, entry: Entry, method: str) -> Cost:
+        cost: Cost = getattr(entry.methods[method], self.quantity)
+        return cost
+
+    def _takes_time(self, entry: Entry, method: str) -> bool:
+        return all(self._cost(entry, method).processes)
+
+    def _of_processes(self, entry: Entry) -> np.ndarray:
+        above, below = (np.array(self._cost(entry, name).processes) for name in (self.base.baseline, self.method))
+        return np.asarray(above / below, dtype=np.float64)
+
+    def _ratio(self, entry: Entry) -> float:
+        """As the run's summary has it: the geometric mean over processes where its interval is over them."""
+        if entry.processes >= PROCESSES_FOR_INTERVAL:
+            return float(np.exp(np.log(self._of_processes(entry)).mean()))
+        return self._by_image(entry).value
+
+    def _by_image(self, entry: Entry) -> Ratio:
+        above, below = (np.array(self._cost(entry, name).images) for name in (self.base.baseline, self.method))
+        # Lags are kept against the run's own first method, which another run may have named later.
+        lag = entry.methods[self.method].lag if entry.baseline == self.base.baseline else None
+        return Ratio(above, below, None if lag is None else np.array(lag, dtype=np.float64))
+
+    def _change(self) -> tuple[Estimate, str]:
+        """The change, and what its interval covers."""
+        base, head = self.base, self.head
+        if self._over_processes:
+            found = over_processes(self._of_processes(head), self._of_processes(base))
+            return found, f"over {head.processes} and {base.processes} processes"
+        groups = joint_blocks(_blocks(head), _blocks(base), len(base.images))
+        found = over_images(self._by_image(head), self._by_image(base), groups)
+        return with_luck(found, head.processes, base.processes), _OF_FEW_PROCESSES
 
 
 def _blocks(entry: Entry) -> Ints | None:
     return None if entry.blocks is None else np.array(entry.blocks, dtype=np.int64)
-
-
-def _change(base: Entry, head: Entry, method: str, quantity: str) -> tuple[Estimate, str]:
-    """The change, and what its interval covers."""
-    named = (base.baseline, method, quantity)
-    if min(base.processes, head.processes) >= PROCESSES_FOR_INTERVAL:
-        found = over_processes(_of_processes(head, *named), _of_processes(base, *named))
-        return found, f"over {head.processes} and {base.processes} processes"
-    groups = joint_blocks(_blocks(head), _blocks(base), len(base.images))
-    return over_images(_by_image(head, *named), _by_image(base, *named), groups), "over images"

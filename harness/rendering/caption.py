@@ -14,6 +14,7 @@ __all__ = [
     "brackets",
     "device",
     "findings",
+    "hardware",
     "interval",
     "intervals",
     "on_gpu",
@@ -46,12 +47,17 @@ def on_gpu(summary: Summary) -> bool:
 
 def device(summary: Summary) -> str:
     """Such as ``CPU (Some CPU, 2 threads)``."""
-    machine = summary.get("machine") or {}
     if on_gpu(summary):
-        return f"GPU ({machine.get('gpu') or 'not named'})"
-    threads = machine.get("threads")
+        return hardware(summary)
+    threads = (summary.get("machine") or {}).get("threads")
     told = "? threads" if threads is None else counted(threads, "thread")
-    return f"CPU ({machine.get('cpu') or 'not named'}, {told})"
+    return f"{hardware(summary).removesuffix(')')}, {told})"
+
+
+def hardware(summary: Summary) -> str:
+    """The same without how it was used, such as ``CPU (Some CPU)``."""
+    kind = "gpu" if on_gpu(summary) else "cpu"
+    return f"{kind.upper()} ({(summary.get('machine') or {}).get(kind) or 'not named'})"
 
 
 def precision(summary: Summary) -> str:

@@ -1,7 +1,8 @@
-"""Plans that are carried out in a second: few scenes, boxes from a file, narrow heads."""
+"""Plans that are carried out in a second: few scenes, boxes from a file, narrow heads; and runs that never were."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,12 @@ from detectors.contract import (
     notice,
     stage,
 )
+from gated import Change, plant
 from harness.datasets.shapes import Shapes
+from harness.gate import gate
 from harness.plan import Plan
 from harness.progress import Reporter
+from verdicts import Planted
 
 TRAIN, TEST = 4, 3
 
@@ -207,3 +211,30 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     monkeypatch.setattr(detectors, "load", load)
     monkeypatch.setattr(detectors, "origin", lambda name: f"of-{name.partition(':')[0]} 1.0")
     return own
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    """A made-up run by its seed and change, not to be changed; each is made once."""
+    kept: dict[str, Path] = {}
+
+    def make(seed: int = 2, **change: Any) -> Path:
+        key = repr((seed, change))
+        if key not in kept:
+            kept[key] = plant(tmp_path_factory.mktemp("runs") / f"run-{len(kept)}", seed, Change(**change))
+        return kept[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory: pytest.TempPathFactory, planted: Planted) -> Path:
+    path = tmp_path_factory.mktemp("baseline") / "baseline.json"
+    assert gate(planted(1), path).baseline == "made"
+    return path
+
+
+@pytest.fixture
+def kept(tmp_path: Path, _made: Path) -> Path:
+    """A baseline that was made of the planted run of seed 1; a copy, to be changed."""
+    return Path(shutil.copy(_made, tmp_path))

@@ -22,7 +22,7 @@ from harness.likeness import differences
 from harness.plan import Plan
 from harness.resampling import map_intervals
 
-DEVICE = "CPU (Some CPU, 2 threads)"
+DEVICE = "CPU (Some CPU)"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def entries(draw: st.DrawFn) -> Entry:
         baseline="rcnn",
         images=column(names),
         blocks=draw(st.none() | st.just(column(st.integers(-5, 50)))),
-        methods={name: method() for name in draw(st.lists(names, max_size=2, unique=True))},
+        methods={name: method() for name in {"rcnn", *draw(st.lists(names, max_size=2))}},
     )
 
 
@@ -185,7 +185,7 @@ def broken(change: Callable[[dict[str, Any]], object], entry: Entry, path: Path)
 
 DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "newer": (lambda file: file.update(schema_version=2), "has schema 2; this version of harness reads up to 1"),
-    "no version": (lambda file: file.pop("schema_version"), "is no baseline; name a file that `harness gate` wrote"),
+    "no version": (lambda file: file.pop("schema_version"), "is no baseline of harness gate"),
     "a run's summary": (lambda file: file.pop("devices"), "is no baseline"),
     "a key is gone": (lambda file: file["devices"][DEVICE].pop("images"), "images: Field required"),
     "a key too many": (lambda file: file["devices"][DEVICE].update(more=1), "more: Extra inputs are not permitted"),
@@ -213,10 +213,26 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda file: file["devices"][DEVICE]["methods"]["spp"].update(ranked=None),
         "ranked is null where there is a ranked_reason, and only there",
     ),
-    "no plan": (lambda file: file["devices"][DEVICE]["manifest"].pop("plan"), f"the plan of {DEVICE} is none"),
+    "no plan": (
+        lambda file: file["devices"][DEVICE]["manifest"].pop("plan"),
+        f"damaged at devices.{DEVICE}: plan: Field required",
+    ),
     "another's plan": (
         lambda file: file["devices"][DEVICE]["manifest"]["plan"].update(colour="red"),
-        f"the plan of {DEVICE} is none",
+        f"damaged at devices.{DEVICE}: plan: --colour: there is no such option",
+    ),
+    "a machine that is none": (
+        lambda file: file["devices"][DEVICE]["manifest"].update(machine=3),
+        f"damaged at devices.{DEVICE}: machine: Input should be a valid dictionary",
+    ),
+    "a process that is none": (
+        lambda file: file["devices"][DEVICE]["manifest"].update(processes=[{"threads": "all"}]),
+        "processes.0.threads: Input should be a valid integer",
+    ),
+    "no methods": (lambda file: file["devices"][DEVICE].update(methods={}), "it has no methods"),
+    "another's method": (
+        lambda file: file["devices"][DEVICE].update(baseline="other"),
+        "the method that speed-ups are over, other, has no times",
     ),
 }
 
@@ -234,14 +250,15 @@ def test_a_damaged_file_is_refused_in_a_line(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "\x00", "null", '{"devices": {}}', '{"schema_version": 2}'])
 def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
     """And a folder is no file."""
     path = tmp_path / "baseline.json"
     path.write_text(text)
-    with pytest.raises(BaselineError, match=r"baseline\.json (cannot be read|is no baseline)"):
+    told = r"baseline\.json is no baseline of harness gate; name another file, or one that does not exist yet$"
+    with pytest.raises(BaselineError, match=told):
         Baselines.read(path)
-    with pytest.raises(BaselineError, match="cannot be read"):
+    with pytest.raises(BaselineError, match=r"cannot be read \(Is a directory\); choose another --baseline"):
         Baselines.read(tmp_path)
 
 

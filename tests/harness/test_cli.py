@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from detectors.contract import Stage
 from detectors.fast import FastRCNN
+from gated import Change, plant
 from harness.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def harness(*arguments: object) -> Any:
 # Help
 
 
-@pytest.mark.parametrize("command", [[], ["compare"], ["report"], ["evaluate"], ["methods"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["compare"], ["report"], ["evaluate"], ["methods"], ["doctor"], ["gate"]])
 def test_help_loads_neither_torch_nor_numpy(command: list[str]) -> None:
     """So that it comes at once."""
     code = (
@@ -454,3 +455,40 @@ def test_a_run_is_replaced_only_when_asked(
     second = harness(*small, "--methods", "fast", "--out", tmp_path / "run", "--json", "--overwrite")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert {path.name for path in (tmp_path / "run/detections").iterdir()} == {"fast.json"}
+
+
+# Gate
+
+
+def test_gate_answers_with_its_exit_code(tmp_path: Path) -> None:
+    """0 for a baseline that was made and a run that holds it, 1 for one that does not, 4 where nothing can be told."""
+    base, same, lost = (
+        plant(tmp_path / name, seed, Change(slower={"spp": slower}))
+        for name, seed, slower in (("base", 1, 1.0), ("same", 2, 1.0), ("lost", 3, 1.25))
+    )
+    file = tmp_path / "baseline.json"
+    required = harness("gate", base, "--baseline", file, "--require-baseline")
+    assert required.exit_code == 4
+    assert "inconclusive  baseline: no entry for this device" in required.stdout
+    assert not file.exists()
+    assert harness("gate", base, "--baseline", file).exit_code == 0
+    assert harness("gate", same, "--baseline", file, "--require-baseline").exit_code == 0
+    failed = harness("gate", lost, "--baseline", file, "--json")
+    assert failed.exit_code == 1
+    assert json.loads(failed.stdout)["outcome"] == "fail"
+
+
+def test_gate_refuses_what_is_damaged_in_a_line(tmp_path: Path) -> None:
+    """Exit code 2, and no traceback."""
+    run, file = plant(tmp_path / "run", 1, Change(processes=1)), tmp_path / "baseline.json"
+    assert harness("gate", run, "--baseline", file).exit_code == 0
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "machine": 3}))
+    text = file.read_text()
+    for damaged in (text, text.replace('"machine": {', '"machine": 3, "other": {')):
+        file.write_text(damaged)
+        done = harness("gate", run, "--baseline", file)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("harness: ")
+        assert "is damaged at" in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -35,20 +35,23 @@ class Change:
     """By method: every so many-th object is not found any more."""
     noise: float = 0.005
     """Of each time."""
-    processes: int = 1
+    processes: int = 3
     device: str = "cpu"
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """Laid over the manifest, group by group."""
     fault: Fault = field(default_factory=Fault)
     failed: str | None = None
     """A method that has no model."""
+    lost: tuple[str, ...] = ()
+    """Methods whose convolutions take no time."""
 
 
 def plant(path: Path, seed: int = 1, change: Change | None = None) -> Path:
     """Write a finished run: that of seed 1 but for noise drawn by `seed`, and for `change`."""
     change = change or Change()
-    about = {"images": IMAGES, "processes": change.processes, "device": change.device}
-    samples, conditions, recorded = simulate_records(1, change.fault, **about)
+    samples, conditions, recorded = simulate_records(
+        1, change.fault, images=IMAGES, processes=change.processes, device=change.device
+    )
     folder = RunFolder(path)
     manifest = _manifest(recorded, seed, change)
     folder.start(manifest)
@@ -57,7 +60,7 @@ def plant(path: Path, seed: int = 1, change: Change | None = None) -> Path:
     folder.write_truth(truth)
     rows = {method: _rows(truth, method, change.overlooked.get(method)) for method in METHODS}
     rng = np.random.default_rng(seed)
-    measured = [method for method in METHODS if method != change.failed]
+    measured = [method for method in manifest["plan"]["methods"] if method != change.failed]
     lines = [_measured(one, rows, rng, change).as_line() for one in samples if one.method in measured]
     # At once: a log that is safe from kills costs a second for each few hundred lines.
     write_text(path / "samples.jsonl", "\n".join(lines) + "\n")
@@ -87,6 +90,7 @@ def _slower(sample: Sample, rng: np.random.Generator, change: Change) -> Sample:
         return replace(sample, seconds={"total": total})
     seconds = dict.fromkeys(("propose", "decode", "suppress"), 0.0)
     seconds |= {stage: share * total for stage, share in STAGES.items()}
+    seconds |= {"conv": 0.0} if sample.method in change.lost else {}
     seconds |= {"unattributed": total - sum(seconds.values()), "features": total * 0.95, "total": total}
     return replace(sample, seconds=seconds)
 
