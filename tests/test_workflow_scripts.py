@@ -243,7 +243,7 @@ def test_an_answer_without_a_verdict_ends_the_job(machine: Machine, run: str, co
     program.write_text(program.read_text(encoding="utf-8").replace("case", f"{crash}case", 1), encoding="utf-8")
     found, output = machine.run("gate.sh", "run")
     assert found == (code or 1)
-    assert f"::error title=No verdict::run: harness gate run/{run} ended with code {code}; see the log\n" in output
+    assert f"::error title=No verdict::run: the gate of run/{run} ended with code {code}; see the log\n" in output
 
 
 @pytest.mark.parametrize(("head", "code"), [(0, 1), (0, 4), (1, 0), (4, 120)])
@@ -253,7 +253,7 @@ def test_two_answers_must_agree(machine: Machine, head: int, code: int) -> None:
     found, output = machine.run("gate.sh", "run")
     assert found == 1
     assert (
-        f"::error title=No verdict::run: harness gate --json ended with code {code}, without it with {head}" in output
+        f"::error title=No verdict::run: the gate ended with code {code} for JSON, and with {head}" in output
     )
 
 
