@@ -252,9 +252,7 @@ def test_two_answers_must_agree(machine: Machine, head: int, code: int) -> None:
     gates(machine, 0, head, as_json=code)
     found, output = machine.run("gate.sh", "run")
     assert found == 1
-    assert (
-        f"::error title=No verdict::run: the gate ended with code {code} for JSON, and with {head}" in output
-    )
+    assert f"::error title=No verdict::run: the gate ended with code {code} for JSON, and with {head}" in output
 
 
 @pytest.mark.parametrize("name", ["gate.txt", "gate.json"])
