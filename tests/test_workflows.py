@@ -184,7 +184,7 @@ def harness_commands() -> list[tuple[str, list[str]]]:
     """What is said to harness: the subcommand, and the options behind it."""
     found = []
     for _, line in lines_of_commands():
-        for command in re.findall(r"(?:^|[ (])harness ([a-z]+ [^|>]*|[a-z]+$)", line):
+        for command in re.findall(r"(?:^|[ (])harness ([a-z]+ [^|>)]*|[a-z]+$)", line):
             words = shlex.split(command.split(" || ")[0], comments=True)
             found.append((words[0], [word for word in words if word.startswith("--")]))
     return found
