@@ -183,10 +183,14 @@ class RunFolder:
                 raise RunError(f"{path}, line {number}: not {what} ({error})") from None
         return rows
 
+    def detections_path(self, method: str) -> Path:
+        """Where the detections of a method stand when it is finished; before, in a log beside it, ``.jsonl``."""
+        return self.path / "detections" / f"{_file_name(method)}.json"
+
     def append_detections(self, method: str, image_id: str, rows: list[dict[str, Any]]) -> None:
         """Keep the detections of one image."""
         line = json.dumps({"image_id": image_id, "rows": rows}, separators=(",", ":"), allow_nan=False)
-        append_line(self.path / "detections" / f"{_file_name(method)}.jsonl", line)
+        append_line(self.detections_path(method).with_suffix(".jsonl"), line)
 
     def read_detections(self, method: str) -> list[dict[str, Any]]:
         """Detections of a method in COCO results format; of an image that was logged twice, the later.
@@ -202,7 +206,7 @@ class RunFolder:
 
     def _detections(self, method: str) -> dict[str, list[dict[str, Any]]]:
         """By image: of the finished file, and of what was logged since."""
-        finished = self.path / "detections" / f"{_file_name(method)}.json"
+        finished = self.detections_path(method)
         log = finished.with_suffix(".jsonl")
         found: dict[str, list[dict[str, Any]]] = {}
         for row in read_json(finished) if finished.exists() else ():
@@ -212,7 +216,7 @@ class RunFolder:
 
     def first_detections(self, method: str, image_id: str) -> list[dict[str, Any]]:
         """The rows that stand for one image, without reading all others each time; none where nothing stands there."""
-        log = self.path / "detections" / f"{_file_name(method)}.jsonl"
+        log = self.detections_path(method).with_suffix(".jsonl")
         if not log.exists():
             if method not in self._finished:
                 self._finished[method] = self._detections(method)
@@ -233,7 +237,7 @@ class RunFolder:
 
     def finish_detections(self, method: str) -> None:
         """Turn the log of a method into its COCO results file."""
-        path = self.path / "detections" / f"{_file_name(method)}.json"
+        path = self.detections_path(method)
         rows = self.read_detections(method)
         body = ",\n".join(json.dumps(row, separators=(",", ":"), allow_nan=False) for row in rows)
         write_text(path, f"[\n{body}\n]\n")

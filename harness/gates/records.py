@@ -147,8 +147,7 @@ def _check_samples(path: Path, samples: list[Sample], manifest: Mapping[str, Any
 
 def _check_detections(folder: RunFolder, method: str, truth: _Truth) -> None:
     """One file of a finished method, and a log while it goes on; one of them must be there."""
-    # Whatever is kept of a method is in a file of the same name, in another folder.
-    finished = folder.path / "detections" / folder.model_path(method).with_suffix(".json").name
+    finished = folder.detections_path(method)
     log = finished.with_suffix(".jsonl")
     if not log.exists() or finished.exists():
         _check_rows(finished, _whole(_ROWS, finished), truth)

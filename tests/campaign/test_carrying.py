@@ -71,7 +71,7 @@ def test_an_archive_holds_runs_and_no_models(script: Callable[[str], ModuleType]
         "speed/manifest.json": b"{}",
         "speed/detections/rcnn.json": b"[]",
         "speed/models/rcnn.safetensors": b"heavy",
-        "speed/work/rcnn/checkpoint": b"heavy",
+        str(Path("speed", "work", "rcnn", "checkpoint")): b"heavy",
         "speed/.unfinished-lock": b"",
         "noise.bin": np.random.default_rng(0).bytes(9000),
     }
