@@ -1,0 +1,63 @@
+"""Exit codes, and how a command ends with one: the only file that exits.
+
+0 all that was planned was measured, or a gate or every claim was passed; 1 a gate or a claim was not; 2 wrong usage or
+bad input, said in one line; 3 the environment was refused; 4 a gate or a claim could not be decided; 5 partial, a
+method or a process failed; 130 interrupted, with what was measured kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+__all__ = [
+    "BAD_INPUT",
+    "FAILED",
+    "INCONCLUSIVE",
+    "INTERRUPTED",
+    "PARTIAL",
+    "REFUSED",
+    "end",
+    "leave",
+    "one_line_errors",
+]
+
+FAILED, BAD_INPUT, REFUSED, INCONCLUSIVE, PARTIAL, INTERRUPTED = 1, 2, 3, 4, 5, 130
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Bad input becomes one line and exit code 2; anything unforeseen keeps its traceback."""
+    from harness.accuracy import AccuracyError
+    from harness.claims import ClaimError
+    from harness.coco import DetectionsError
+    from harness.datasets import DatasetError
+    from harness.gate import GateError
+    from harness.plan import PlanError
+    from harness.proposals import ProposalError
+    from harness.storage import StorageError
+
+    try:
+        yield
+    except (
+        *(AccuracyError, ClaimError, DatasetError, DetectionsError, GateError),
+        *(PlanError, ProposalError, StorageError),
+    ) as error:
+        leave(BAD_INPUT, " ".join(str(error).split()))
+    except KeyboardInterrupt:
+        leave(INTERRUPTED, "interrupted")
+
+
+def leave(code: int, message: str) -> NoReturn:
+    """End with `code` and one line on standard error."""
+    typer.echo(f"harness: {message}", err=True)
+    raise typer.Exit(code) from None
+
+
+def end(code: int) -> None:
+    """End with `code` where it is not 0; all has been said."""
+    if code:
+        raise typer.Exit(code)
