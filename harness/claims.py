@@ -1,7 +1,8 @@
 """Published numbers, as typed in by hand in `results/reference`.
 
 A claim is one number that a paper prints. It is kept as printed, because the digits say how exactly it is known: from
-0.10 s one may conclude 0.095 to 0.105 s, from 0.1 s only 0.05 to 0.15 s.
+0.10 s one may conclude 0.095 to 0.105 s, from 0.1 s only 0.05 to 0.15 s. Where the paper rounds in another way, or only
+says about how much, `Claim.reading` tells.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-__all__ = ["DETECTING", "FEATURES", "RATIOS", "UNITS", "Claim", "ClaimError", "read_claims"]
+__all__ = ["DETECTING", "FEATURES", "RATIOS", "READINGS", "UNITS", "Claim", "ClaimError", "read_claims"]
 
 DETECTING = ("prepare", "propose", "conv", "pool", "fc", "decode", "suppress")
 """The stages of detecting by name; `detectors.contract` has them too, but importing it would load torch."""
@@ -27,16 +28,30 @@ RATIOS = ("conv", "features", "total")
 
 UNITS = {
     "map": "%",
+    "ap": "%",
     "conv": "s",
+    "pool": "s",
     "fc": "s",
+    "scores": "s",
     "total": "s",
     "full_system": "s",
+    "proposals": "s",
+    "share": "%",
     "train": "h",
+    "features_hours": "h",
+    "features_days": "d",
     "speedup_conv": "x",
     "speedup_total": "x",
     "speedup_train": "x",
+    "flop_ratio_conv": "x",
 }
-"""Each quantity that a claim may be about, and the unit in which it is printed."""
+"""Each quantity that a claim may be about, and the unit in which it is kept.
+
+Times in s are for one image, those in h and d for a set of images. A share is that of the time of a forward pass.
+"""
+
+READINGS = ("printed", "about", "cut", "by eye")
+"""How the digits are to be read; `Claim.low` and `Claim.high` say what each allows."""
 
 _PRINTED = re.compile(r"\d+(\.\d+)?")
 
@@ -52,25 +67,31 @@ class Claim:
     source: str
     """Key of the paper: ``RCNN``, ``SPP`` or ``FRCN``."""
     version: str
-    """Such as ``1406.4729v4``: versions of one paper print different numbers."""
+    """Such as ``1406.4729v4``: versions of one paper print different numbers. Of what the authors wrote elsewhere, the
+    repository and commit or thread."""
     locator: str
-    """Such as ``Table 9``."""
+    """Such as ``Table 9``, ``Section 4.3`` or ``Abstract``."""
     method: str
-    """Name of the method without its variant."""
+    """Name of the method without its variant: ``rcnn``, ``spp``, ``fast``, or that of one which others published."""
     variant: str
-    """Such as ``5`` of ``spp:5``; empty for the method as it is."""
+    """Such as ``5`` of ``spp:5``; empty for the method as it is. A word of the paper where `detectors` has no such."""
     backbone: str
+    """As the paper names it; empty for what has none, or none that is known."""
     train: str
     test: str
     stages: tuple[str, ...]
     """What a time covers: names of `DETECTING` or ``proposals``. Empty where the source does not say."""
     quantity: str
     """A key of `UNITS`."""
+    part: str
+    """What of it: a class of ``ap``, a layer of ``share``, a count of boxes (``2000 proposals``); empty for all."""
     printed: str
     """The digits as they stand in the source."""
+    reading: str
+    """One of `READINGS`."""
     unit: str
     relative_to: str | None
-    """Baseline of a ratio, ``method@backbone``, in the same table; None for what is no ratio."""
+    """Baseline of a ratio, such as ``spp:5@VGG16``; None for what is no ratio."""
     hardware: str | None
     """None where the source names none, or where it plays no part."""
     note: str
@@ -91,6 +112,23 @@ class Claim:
         return 0.5 / 10.0**self.decimals
 
     @property
+    def low(self) -> float:
+        """The least true value, in `unit`, that `printed` may stand for."""
+        return self.value if self.reading == "cut" else self.value - self._slack
+
+    @property
+    def high(self) -> float:
+        """The greatest; one that was cut off is below it by however little."""
+        return self.value + self._slack
+
+    @property
+    def _slack(self) -> float:
+        """Half a unit of the last digit; of the last that is not 0 if about; five units if by eye; one if cut off."""
+        if self.reading == "about" and not self.decimals:
+            return self.half_unit * 10.0 ** (len(self.printed) - len(self.printed.rstrip("0")))
+        return self.half_unit * {"printed": 1.0, "about": 1.0, "cut": 2.0, "by eye": 10.0}[self.reading]
+
+    @property
     def name(self) -> str:
         """Method and variant as the command line writes them, such as ``spp:5``."""
         return f"{self.method}:{self.variant}" if self.variant else self.method
@@ -102,7 +140,7 @@ class Claim:
 
 
 _COLUMNS = tuple(field.name for field in fields(Claim))
-_REQUIRED = ("source", "version", "locator", "method", "backbone", "quantity", "printed", "unit")
+_REQUIRED = ("source", "version", "locator", "method", "quantity", "printed", "reading", "unit")
 
 
 def read_claims(folder: Traversable | None = None) -> tuple[Claim, ...]:
@@ -122,7 +160,8 @@ def read_claims(folder: Traversable | None = None) -> tuple[Claim, ...]:
     claims: list[Claim] = []
     for table in tables:
         for where, claim in _read_table(table):
-            key = (claim.citation, claim.name, claim.backbone, claim.quantity, claim.relative_to, claim.hardware)
+            about = (claim.citation, claim.name, claim.backbone, claim.train, claim.test)
+            key = (*about, claim.quantity, claim.part, claim.relative_to, claim.hardware)
             if key in seen:
                 raise ClaimError(f"{where}: says the same as {seen[key]}; keep one of the two rows")
             seen[key] = where
@@ -165,6 +204,10 @@ def _claim(where: str, cells: dict[str, str]) -> Claim:
         raise ClaimError(f"{where}: {quantity} is given in {UNITS[quantity]!r}, got {unit!r}")
     if not _PRINTED.fullmatch(printed):
         raise ClaimError(f"{where}: printed must be digits such as 0.10, got {printed!r}")
+    if cells["reading"] not in READINGS:
+        raise ClaimError(f"{where}: no reading {cells['reading']!r}; there are {', '.join(READINGS)}")
+    if quantity == "ap" and not cells["part"]:
+        raise ClaimError(f"{where}: part is empty; an average precision needs its class there")
     if bool(cells["relative_to"]) != (unit == "x"):
         raise ClaimError(f"{where}: relative_to is for ratios, and every ratio needs it, got {cells['relative_to']!r}")
     stages = tuple(cells["stages"].split())

@@ -9,6 +9,7 @@ from harness.accuracy import METRICS
 from harness.claims import Claim
 from harness.rendering import caption
 from harness.rendering.cells import Notes, by_method, escaped, in_brackets, table
+from harness.rendering.published import main
 from harness.tables import Estimate, Row, Summary, estimate, mean_ap, methods, why_not
 from harness.wording import gibibytes
 
@@ -162,7 +163,7 @@ def _sources(summary: Summary, claims: Sequence[Claim]) -> list[str]:
     """What the published times cover and what ran them; verdicts."""
     names = caption.base_names(summary)
     times: dict[tuple[str, ...], list[str]] = {}
-    for claim in claims:
+    for claim in main(claims):
         if claim.unit == "s" and claim.quantity in ("total", "full_system") and claim.method in names:
             covers = f"covers {' + '.join(claim.stages)}" if claim.stages else "stages not stated"
             about = (claim.citation, covers, claim.hardware or "hardware not stated", claim.note)

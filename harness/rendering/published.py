@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.claims import Claim
+from harness.networks import network_of, split
 from harness.tables import Estimate, MethodRow, Summary, methods
 
-__all__ = ["published", "published_beside"]
+__all__ = ["main", "published", "published_beside"]
+
+_MAIN = {
+    "RCNN": ("Section 2.2", "Table 2", "Table 3"),
+    "SPP": ("Section 4.3", "Table 9", "Table 10"),
+    "FRCN": ("Table 4",),
+}
+"""Where each paper prints its speed, and its accuracy beside it; ablations and accuracy by class stand elsewhere."""
+
+_AS_IT_IS = ("", "5", "svd")
+"""Variants that these places time; the rows of Table 9 for layers have no times of their own."""
 
 _NETWORKS = {
     "alexnet": "Alex-5",
@@ -19,6 +30,15 @@ _NETWORKS = {
 """What the papers' tables of times call a backbone of `detectors`; the others stand in none of them."""
 
 
+def main(claims: Iterable[Claim]) -> list[Claim]:
+    """Those that a run is set beside in its headline: whole methods where their paper prints its speed."""
+    return [
+        claim
+        for claim in claims
+        if claim.locator in _MAIN.get(claim.source, ()) and claim.variant in _AS_IT_IS and not claim.part
+    ]
+
+
 def published(claims: Iterable[Claim], names: Sequence[str] | None = None) -> list[MethodRow]:
     """The rows of the papers' tables in the columns of `headline`, the oldest paper first.
 
@@ -26,12 +46,12 @@ def published(claims: Iterable[Claim], names: Sequence[str] | None = None) -> li
     same paper, method, backbone and baseline.
 
     Args:
-        claims: as read by `harness.claims.read_claims`.
+        claims: as read by `harness.claims.read_claims`; `main` says which of them are meant.
         names: methods without their variants; a row of another method is left out. None keeps all.
     """
     tables: dict[tuple[str, ...], dict[str, Claim]] = {}
     texts: list[Claim] = []
-    for claim in sorted(claims, key=lambda claim: claim.version):  # arXiv numbers begin with the year
+    for claim in sorted(main(claims), key=lambda claim: claim.version):  # arXiv numbers begin with the year
         if not claim.locator.startswith("Table"):
             texts.append(claim)
         elif names is None or claim.method in names:
@@ -46,10 +66,11 @@ def published_beside(claims: Iterable[Claim], summary: Summary) -> list[MethodRo
     A method has its rows of the run's own network; where there are none, those of the first network of each table.
     """
     timed = [row for row in published(claims) if row.total.value is not None]
-    network = _NETWORKS.get(str((summary.get("plan") or {}).get("backbone")))
+    about = {"backbone": "", **(summary.get("plan") or {})}
     shown: set[tuple[str, str | None]] = set()
     for name in methods(summary):
-        rows = [row for row in timed if row.method == name]
+        network = _NETWORKS.get(network_of(about, name))
+        rows = [row for row in timed if row.method == split(name)[0]]
         first = {_table(row): _place(row) for row in reversed(rows)}
         own = [_place(row) for row in rows if row.backbone == network]
         shown.update(own or first.values())

@@ -1,23 +1,24 @@
-"""Published numbers: typed in exactly, each with its source, and consistent with one another."""
+"""Published numbers are read as typed, and each says how exactly it is known."""
 
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.claims import DETECTING, UNITS, Claim, ClaimError, read_claims
+from harness.claims import DETECTING, READINGS, UNITS, Claim, ClaimError, read_claims
 
 HEADER = (
-    "source,version,locator,method,variant,backbone,train,test,stages,quantity,printed,unit,relative_to,hardware,note"
+    "source,version,locator,method,variant,backbone,train,test,stages,quantity,part,printed,reading,unit,relative_to,"
+    "hardware,note"
 )
-GOOD = "SPP,1406.4729v4,Table 9,spp,,ZF-5,VOC07,VOC07 test,conv,conv,0.053,s,,a GPU,"
+GOOD = "SPP,1406.4729v4,Table 9,spp,,ZF-5,VOC07,VOC07 test,conv,conv,,0.053,printed,s,,a GPU,"
 CLAIMS = read_claims()
-
-
-def find(locator: str, name: str, backbone: str, quantity: str) -> list[Claim]:
-    return [c for c in CLAIMS if (c.locator, c.name, c.backbone, c.quantity) == (locator, name, backbone, quantity)]
 
 
 def refused(folder: Path, line: str) -> str:
@@ -27,102 +28,60 @@ def refused(folder: Path, line: str) -> str:
     return str(caught.value)
 
 
+def a_claim(printed: str, reading: str) -> Claim:
+    return replace(CLAIMS[0], printed=printed, reading=reading)
+
+
 @pytest.mark.parametrize(
-    ("locator", "name", "backbone", "printed"),
+    ("printed", "reading", "low", "high"),
     [
-        ("Table 9", "rcnn", "Alex-5", "58.5 8.96 0.07 9.03 -"),
-        ("Table 9", "spp", "ZF-5", "58.0 0.053 0.089 0.142 64"),
-        ("Table 9", "spp:5", "ZF-5", "59.2 0.293 0.089 0.382 24"),
-        ("Table 10", "rcnn", "ZF-5", "59.2 14.37 0.089 14.46 -"),
-        ("Table 10", "spp", "ZF-5", "58.0 0.053 0.089 0.142 102"),
-        ("Table 10", "spp:5", "ZF-5", "59.2 0.293 0.089 0.382 38"),
-        ("Table 4", "fast", "CaffeNet", "57.1 - - 0.10 98"),
-        ("Table 4", "fast", "VGG_CNN_M_1024", "59.2 - - 0.15 80"),
-        ("Table 4", "fast", "VGG16", "66.9 - - 0.32 146"),
-        ("Table 4", "fast:svd", "CaffeNet", "56.5 - - 0.06 169"),
-        ("Table 4", "fast:svd", "VGG_CNN_M_1024", "58.7 - - 0.08 150"),
-        ("Table 4", "fast:svd", "VGG16", "66.6 - - 0.22 213"),
-        ("Table 4", "rcnn", "CaffeNet", "58.5 - - 9.8 1"),
-        ("Table 4", "rcnn", "VGG_CNN_M_1024", "60.2 - - 12.1 1"),
-        ("Table 4", "rcnn", "VGG16", "66.0 - - 47.0 1"),
-        ("Table 4", "spp:5", "VGG16", "63.1 - - 2.3 20"),
+        ("0.10", "printed", 0.095, 0.105),
+        ("22", "printed", 21.5, 22.5),
+        ("270", "printed", 269.5, 270.5),
+        ("160", "about", 155, 165),
+        ("2000", "about", 1500, 2500),
+        ("24", "about", 23.5, 24.5),
+        ("0.2", "about", 0.15, 0.25),
+        ("0.20", "about", 0.195, 0.205),
+        ("30", "cut", 30, 31),
+        ("2.5", "cut", 2.5, 2.6),
+        ("58.2", "by eye", 57.7, 58.7),
     ],
 )
-def test_each_printed_row_is_as_in_the_paper(locator: str, name: str, backbone: str, printed: str) -> None:
-    """The digits equal those of [SPP Tables 9, 10] and [FRCN Table 4], typed in a second time here."""
-    quantities = ("map", "conv", "fc", "total", "speedup_total")
-    cells = [[claim.printed for claim in find(locator, name, backbone, quantity)] for quantity in quantities]
-    assert cells == [[] if text == "-" else [text] for text in printed.split()]
+def test_the_reading_says_what_a_number_may_stand_for(printed: str, reading: str, low: float, high: float) -> None:
+    """Rounded: half a unit either way; about: zeros behind it are no digits; cut: only upwards; by eye: five units."""
+    claim = a_claim(printed, reading)
+    assert (claim.low, claim.high) == pytest.approx((low, high), abs=1e-12)
 
 
-def test_training_times_are_as_in_the_paper() -> None:
-    """Hours and ratios equal the first two rows of [FRCN Table 4]."""
-    rows = {(c.name, c.backbone, c.quantity): c.printed for c in CLAIMS if c.quantity in ("train", "speedup_train")}
-    hours = [rows[name, size, "train"] for name in ("fast", "rcnn") for size in ("CaffeNet", "VGG_CNN_M_1024", "VGG16")]
-    assert hours == ["1.2", "2.0", "9.5", "22", "28", "84"]
-    assert [rows["fast", size, "speedup_train"] for size in ("CaffeNet", "VGG_CNN_M_1024", "VGG16")] == [
-        "18.3",
-        "14.0",
-        "8.8",
-    ]
-    assert (rows["spp:5", "VGG16", "train"], rows["spp:5", "VGG16", "speedup_train"]) == ("25", "3.4")
+@given(st.decimals("0.001", "10000", places=3), st.integers(0, 3))
+def test_what_was_rounded_or_cut_lies_within_its_interval(true: Decimal, places: int) -> None:
+    """A number that is written with fewer digits, rounded or cut off, is allowed by what was written."""
+    unit = Decimal(1).scaleb(-places)
+    rounded = a_claim(f"{true.quantize(unit, 'ROUND_HALF_UP')}", "printed")
+    cut = a_claim(f"{true.quantize(unit, 'ROUND_DOWN')}", "cut")
+    for claim in (rounded, cut):
+        assert claim.low - 1e-9 <= float(true) <= claim.high + 1e-9
 
 
-def test_every_number_has_its_source() -> None:
-    """No claim stands without paper, version and place."""
+@given(st.integers(1, 99_999), st.sampled_from(READINGS))
+def test_every_reading_holds_the_printed_number(number: int, reading: str) -> None:
+    """The printed digits themselves are always among what they may stand for, and the interval is not a point."""
+    claim = a_claim(str(number), reading)
+    assert claim.low <= claim.value <= claim.high
+    assert claim.low < claim.high
+
+
+def test_fields_are_typed() -> None:
+    """Stages are names of the harness, absent baselines and hardware are None, readings and units are known."""
     for claim in CLAIMS:
-        assert claim.source in ("RCNN", "SPP", "FRCN")
-        assert claim.version.startswith(
-            {"RCNN": "1311.2524v", "SPP": "1406.4729v", "FRCN": "1504.08083v"}[claim.source]
-        )
-        assert claim.locator.startswith(("Table ", "Section "))
-
-
-@pytest.mark.parametrize(
-    "claim", [c for c in CLAIMS if c.unit == "x"], ids=lambda c: f"{c.citation} {c.name} {c.backbone}"
-)
-def test_a_printed_ratio_follows_from_the_printed_times(claim: Claim) -> None:
-    """Baseline over own time, each anywhere within its rounding, reaches the printed ratio (half a unit either way)."""
-    quantity = {"speedup_conv": "conv", "speedup_total": "total", "speedup_train": "train"}[claim.quantity]
-    assert claim.relative_to is not None
-    name, _, backbone = claim.relative_to.partition("@")
-    # The text of section 4.3 gives ratios of the times in the table which has its baseline.
-    text_table = "Table 9" if backbone == "Alex-5" else "Table 10"
-    table = text_table if claim.locator == "Section 4.3" else claim.locator
-    (baseline,) = find(table, name, backbone, quantity)
-    (own,) = find(table, claim.name, claim.backbone, quantity)
-    low = (baseline.value - baseline.half_unit) / (own.value + own.half_unit)
-    high = (baseline.value + baseline.half_unit) / (own.value - own.half_unit)
-    # 8.96 / 0.293 is 30.58: the paper cut it off at 30 instead of rounding it. [SPP v2 4.3]
-    cut = 1.0 if claim.printed == "30" else claim.half_unit
-    assert claim.value - claim.half_unit <= high
-    assert low <= claim.value + cut
-
-
-def test_the_largest_ratio_is_explained_by_rounding_alone() -> None:
-    """9.8 s over 0.06 s is 163 and not the printed 169, which only a time below 0.06 s explains. [FRCN Table 4]"""
-    (baseline,) = find("Table 4", "rcnn", "CaffeNet", "total")
-    (own,) = find("Table 4", "fast:svd", "CaffeNet", "total")
-    assert round(baseline.value / own.value) == 163
-    assert (baseline.value - baseline.half_unit) / own.value < 169 < baseline.value / (own.value - own.half_unit)
-
-
-def test_conv_and_fc_add_up_to_the_total() -> None:
-    """In [SPP Tables 9, 10] total is conv plus fc, to the last printed digit."""
-    totals = [c for c in CLAIMS if c.quantity == "total" and c.stages == ("conv", "fc")]
-    assert len(totals) == 6
-    for total in totals:
-        parts = [c for q in ("conv", "fc") for c in find(total.locator, total.name, total.backbone, q)]
-        slack = total.half_unit + sum(part.half_unit for part in parts)
-        assert sum(part.value for part in parts) == pytest.approx(total.value, abs=slack)
-
-
-def test_printed_digits_say_how_exactly_a_number_is_known() -> None:
-    """0.10 is known to 0.005 and 22 to a half."""
-    (rate,) = find("Table 4", "fast", "CaffeNet", "total")
-    (hours,) = find("Table 4", "rcnn", "CaffeNet", "train")
-    assert (rate.value, rate.half_unit, rate.decimals) == (0.1, 0.005, 2)
-    assert (hours.value, hours.half_unit, hours.decimals) == (22.0, 0.5, 0)
+        assert set(claim.stages) <= {"proposals", *DETECTING}
+        assert claim.reading in READINGS
+        assert claim.unit == UNITS[claim.quantity]
+        assert claim.hardware != ""
+        assert (claim.relative_to is None) == (claim.unit != "x")
+        assert claim.relative_to is None or all(claim.relative_to.partition("@"))
+        assert isinstance(claim.value, float)
 
 
 def test_stage_names_are_those_of_the_detectors() -> None:
@@ -145,6 +104,10 @@ def test_every_row_of_the_files_is_read() -> None:
     ("column", "text", "says"),
     [
         ("source", "", "source is empty"),
+        ("version", "", "version is empty"),
+        ("locator", "", "locator is empty"),
+        ("reading", "", "reading is empty"),
+        ("reading", "roughly", "no reading 'roughly'; there are printed, about, cut, by eye"),
         ("printed", "~0.05", "printed must be digits"),
         ("printed", "nan", "printed must be digits"),
         ("unit", "ms", "conv is given in 's'"),
@@ -161,10 +124,24 @@ def test_a_bad_cell_is_named_with_file_and_line(tmp_path: Path, column: str, tex
     assert says in message
 
 
+def test_an_average_precision_without_its_class_is_refused(tmp_path: Path) -> None:
+    """The mean over classes is another quantity."""
+    line = GOOD.replace("conv,conv,,0.053,printed,s", ",ap,,43.1,printed,%")
+    assert "part is empty" in refused(tmp_path, line)
+
+
+def test_rows_that_differ_in_part_or_data_stand_side_by_side(tmp_path: Path) -> None:
+    """Two classes, or two training sets, are two numbers; the same line twice is a slip."""
+    line = GOOD.replace("conv,conv,,0.053,printed,s", ",ap,cow,43.1,printed,%")
+    lines = [HEADER, line, line.replace("cow", "dog"), line.replace("VOC07,", "VOC12,")]
+    (tmp_path / "odd.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert [claim.part for claim in read_claims(tmp_path)] == ["cow", "dog", "cow"]
+
+
 def test_a_broken_table_is_named(tmp_path: Path) -> None:
     """A doubled row, an unquoted comma, an open quote, a wrong header and an empty folder each have their message."""
     assert "says the same as odd.csv line 2" in refused(tmp_path, GOOD)
-    assert "odd.csv line 3: expected 15 cells, got 16" in refused(tmp_path, GOOD + ",and more")
+    assert "odd.csv line 3: expected 17 cells, got 18" in refused(tmp_path, GOOD + ",and more")
     assert refused(tmp_path, GOOD + '"unclosed').startswith("odd.csv line 3")
     assert refused(tmp_path, '"unclosed').startswith("odd.csv line 3")
     (tmp_path / "odd.csv").write_text("a,b\n", encoding="utf-8")
