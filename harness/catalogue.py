@@ -12,6 +12,9 @@ import detectors
 __all__ = ["found", "lines"]
 
 _COLUMNS, _INDENT = 80, " " * 4
+_MORE = (
+    "Several variants: spp:5:pool5. Both of two methods: spp+rcnn. On another network than --backbone's: rcnn@caffenet."
+)
 
 
 def found(on_broken: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -42,4 +45,4 @@ def lines(known: Sequence[dict[str, Any]]) -> list[str]:
             # Words alone are broken: a name such as fast:no-bb must be copied whole.
             folded = textwrap.wrap(text, _COLUMNS - len(_INDENT), break_on_hyphens=False)
             shown += [_INDENT + line for line in folded]
-    return shown
+    return [*shown, *textwrap.wrap(_MORE, _COLUMNS, break_on_hyphens=False)]

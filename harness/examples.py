@@ -78,6 +78,11 @@ def _split_digest(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
+def _no_seconds(settings: Mapping[str, Any]) -> str:
+    drawn = settings.get("name") == "uniform"
+    return "the boxes were drawn at random, not looked for" if drawn else "the boxes were read from a file"
+
+
 def describe_data(
     train: Dataset, test: Dataset, train_boxes: ProposalSet, test_boxes: ProposalSet, settings: dict[str, Any]
 ) -> dict[str, Any]:
@@ -99,6 +104,6 @@ def describe_data(
         "proposals_per_image": {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
         "recall": {str(iou): recall(test_boxes.boxes, truths, iou) for iou in _RECALL_IOUS},
         "proposal_seconds": float(np.mean(known)) if complete else None,
-        "proposal_seconds_reason": None if complete else "the boxes were read from a file",
+        "proposal_seconds_reason": None if complete else _no_seconds(settings),
         "proposal_seconds_by_image": dict(zip(test.ids, test_boxes.seconds, strict=True)),
     }

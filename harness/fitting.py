@@ -12,14 +12,15 @@ import detectors
 from detectors.contract import Detector, Example, FitError, Stage, fit_settings
 from harness.clocks import Clock
 from harness.journal import Failure, Journal
+from harness.networks import split
 from harness.timing import FitWatch
 
 __all__ = ["Fitting", "Ready", "sharing"]
 
 
 def _base(name: str) -> str:
-    """``spp+rcnn`` of ``spp:5+rcnn``."""
-    return "+".join(part.partition(":")[0] for part in name.split("+"))
+    """``spp+rcnn`` of ``spp:5+rcnn@zf5``."""
+    return "+".join(part.partition(":")[0] for part in split(name)[0].split("+"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Ready:
 
 
 def sharing(planned: Sequence[Ready]) -> dict[str, tuple[str, ...]]:
-    """By method, itself and the others that the same fit serves: of one class, with equal settings of fitting."""
+    """By method, itself and the others that the same fit serves: of one class and network, fitted alike."""
     return {
         one.name: (one.name, *(other.name for other in planned if other is not one and _same_fit(one, other)))
         for one in planned
@@ -44,7 +45,7 @@ def sharing(planned: Sequence[Ready]) -> dict[str, tuple[str, ...]]:
 
 
 def _same_fit(one: Ready, other: Ready) -> bool:
-    if one.method.detector is not other.method.detector:
+    if one.method.detector is not other.method.detector or split(one.name)[1] != split(other.name)[1]:
         return False
     return _fit_settings(one.method, one.config) == _fit_settings(other.method, other.config)
 

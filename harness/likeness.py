@@ -144,7 +144,7 @@ def _fields(manifest: Mapping[str, Any]) -> dict[Group, dict[str, Any]]:
     return {
         "plan": _plan(manifest),
         "data": {field: dataset[field] for field in (*_DATA, "proposal_workers") if field in dataset},
-        "weights": {field: manifest[field] for field in ("weights_sha256", "input") if field in manifest},
+        "weights": _weights(manifest),
         "methods": _methods(manifest),
         "machine": _flat(manifest.get("machine") or {}),
         "software": _flat(manifest.get("software") or {}),
@@ -158,6 +158,14 @@ def _plan(manifest: Mapping[str, Any]) -> dict[str, Any]:
     plan = Plan.of(dict(manifest["plan"]))
     came_to = {"iterations": "quick" if plan.trained else 0} if plan.iterations is None else {}
     return {**plan.model_dump(mode="json"), **came_to}
+
+
+def _weights(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the plan's own network by field, of others by ``network: field``."""
+    fields, own = ("weights_sha256", "input"), manifest["plan"].get("backbone")
+    others = {name: about for name, about in (manifest.get("networks") or {}).items() if name != own}
+    found = {f"{name}: {field}": about[field] for name, about in others.items() for field in fields if field in about}
+    return {field: manifest[field] for field in fields if field in manifest} | found
 
 
 def _methods(manifest: Mapping[str, Any]) -> dict[str, Any]:

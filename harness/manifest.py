@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,14 @@ import detectors
 from harness.examples import describe_data
 from harness.likeness import VOLATILE, unlike_fields
 from harness.machine import describe_flags, describe_machine, describe_software, describe_source
+from harness.networks import split
 from harness.plan import Plan, PlanError
 from harness.precision import arithmetic
 from harness.preparation import Prepared
 from harness.proposals import ProposalSet
 from harness.record import SCHEMA_VERSION
 
-__all__ = ["check_same_plan", "new_manifest", "resumed_manifest"]
+__all__ = ["check_same_plan", "new_manifest", "resumed_manifest", "weights_of"]
 
 _SCHEMA_OF_BLOCKS = 2
 """The first whose samples tell their blocks. No interval can be made of samples with and without."""
@@ -35,6 +37,7 @@ def new_manifest(
     `argv` are the words of the command line; None where the run was not begun from one.
     """
     plan, settings = prepared.plan, dict(prepared.source.settings)
+    networks = {name: _network(backbone) for name, backbone in prepared.backbones.items()}
     with arithmetic(plan.precision):
         flags = describe_flags()
     return {
@@ -55,18 +58,22 @@ def new_manifest(
             **describe_data(prepared.train, prepared.test, train, test, settings),
             "proposal_workers": workers,
         },
-        "weights_sha256": prepared.backbone.weights,
-        "input": str(prepared.backbone.convention),
+        **networks[plan.networks[0]],
+        "networks": networks,
         "methods": {method.name: {"origin": _origin(method)} for method in prepared.methods},
         "notices": [],
         "warm_up_seconds": {},
     }
 
 
+def _network(backbone: detectors.Backbone) -> dict[str, str]:
+    return {"weights_sha256": backbone.weights, "input": str(backbone.convention)}
+
+
 def _origin(method: detectors.Method) -> str:
     """Where a method comes from; of a combination, where its members do."""
     parts = method.members or (method,)
-    return ", ".join(dict.fromkeys(detectors.origin(part.name) for part in parts))
+    return ", ".join(dict.fromkeys(detectors.origin(split(part.name)[0]) for part in parts))
 
 
 def check_same_plan(before: dict[str, Any], plan: Plan) -> None:
@@ -114,7 +121,7 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     _check_same_schema(before)
     inputs = ("train_sha256", "test_sha256", "train_boxes_sha256", "test_boxes_sha256")
     changed = [name for name in inputs if before["dataset"][name] != now["dataset"][name]]
-    changed += ["weights_sha256"] if before["weights_sha256"] != now["weights_sha256"] else []
+    changed += _changed_weights(before, now)
     changed += [each for name in ("machine", "software", "flags") for each in _changes(name, before, now)]
     methods = {}
     for name, about in now["methods"].items():
@@ -131,6 +138,18 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     # Whoever reads this run must know the form of what is now added to it.
     version = max(before["schema_version"], now["schema_version"])
     return {**before, "schema_version": version, "methods": methods, "resumed": resumed, "status": "running"}
+
+
+def weights_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """By network, the digest of its weights; runs of earlier versions have the plan's own network alone."""
+    networks = manifest.get("networks") or {manifest["plan"]["backbone"]: manifest}
+    return {name: about["weights_sha256"] for name, about in networks.items()}
+
+
+def _changed_weights(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    then, later, own = weights_of(before), weights_of(now), now["plan"]["backbone"]
+    changed = [name for name in later if then.get(name) != later[name]]
+    return ["weights_sha256" if name == own else f"weights_sha256 of {name}" for name in changed]
 
 
 def _changes(name: str, before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -10,11 +10,14 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from harness.networks import split
 from harness.sweep import Sweep
 
 __all__ = ["Plan", "PlanError"]
+
+_OF_ANY_NETWORK = ("auto", "torchvision", "random")
 
 
 class PlanError(ValueError):
@@ -27,13 +30,14 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: tuple[str, ...] = Field(("rcnn", "spp", "fast"), min_length=1)
-    """Speed-ups are over the first."""
+    """Speed-ups are over the first. ``rcnn@caffenet`` is rcnn on another network than `backbone`."""
     dataset: str = "shapes"
-    """``shapes`` or ``voc:DIR``."""
+    """``shapes``, ``shapes:WxH`` or ``voc:DIR``."""
     train_split: str = "train"
     split: str = "test"
     backbone: str = "mini"
     weights: str = "auto"
+    """Of every network: ``auto``, ``torchvision`` or ``random``; or a file, for `backbone` alone."""
     proposals: str = "selective-search"
     max_proposals: int = Field(2000, ge=1)
     images: int | None = Field(None, ge=1)
@@ -69,6 +73,8 @@ class Plan(BaseModel):
     def _differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"a method is named twice in {','.join(value)}")
+        for name in value:
+            split(name)
         return value
 
     @field_validator("sweep")
@@ -103,6 +109,21 @@ class Plan(BaseModel):
             raise ValueError(f"expected 0, which trains nothing, or more, got {count}")
         return count
 
+    @model_validator(mode="after")
+    def _networks_agree(self) -> Self:
+        once: dict[tuple[str, str], str] = {}
+        for name in self.methods:
+            method, network = split(name)
+            other = once.setdefault((method, network or self.backbone), name)
+            if other != name:
+                raise ValueError(f"--methods: {other} and {name} are one method on one network; leave one out")
+            if network not in (None, self.backbone) and self.weights not in _OF_ANY_NETWORK:
+                raise ValueError(
+                    f"--weights: a file is for --backbone {self.backbone} alone, and {name} runs on another network; "
+                    "compare on one network, or use --weights random, auto or torchvision"
+                )
+        return self
+
     @classmethod
     def of(cls, values: dict[str, Any]) -> Self:
         """Validate values by field name.
@@ -114,14 +135,15 @@ class Plan(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            option = "--" + str(first["loc"][0]).replace("_", "-")
+            # What is wrong between fields says in its own words which.
+            option = "".join(f"--{field}: ".replace("_", "-") for field in first["loc"][:1])
             if first["type"] == "extra_forbidden":
                 message = f"there is no such option; there are {', '.join(cls.model_fields)}"
             elif first["type"] == "value_error":
                 message = first["msg"].removeprefix("Value error, ")
             else:
                 message = f"{first['msg'].lower()}, got {first['input']!r}"
-            raise PlanError(f"{option}: {message}") from None
+            raise PlanError(f"{option}{message}") from None
 
     @classmethod
     def values_in(cls, path: Path) -> dict[str, Any]:
@@ -145,6 +167,12 @@ class Plan(BaseModel):
     def trained(self) -> bool:
         """Whether anything is fitted. Random weights are for measuring speed, unless iterations are asked for."""
         return self.weights != "random" if self.iterations is None else self.iterations != 0
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The backbones that methods run on, each once; the plan's own first where it is among them."""
+        used = {split(name)[1] or self.backbone: None for name in self.methods}
+        return tuple(sorted(used, key=lambda network: network != self.backbone))
 
     @property
     def digest(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import detectors
 from detectors.contract import Detector, SettingsError
 from harness import datasets
 from harness.datasets import Dataset, First
+from harness.networks import network_of, split
 from harness.plan import Plan, PlanError
 from harness.precision import check_precision
 from harness.proposals import ProposalSet, ProposalSource, source
@@ -37,8 +38,8 @@ class Prepared:
     """Holds no image where nothing is trained."""
     test: Dataset
     source: ProposalSource
-    backbone: detectors.Backbone
-    """On the CPU; every method starts from a copy of it."""
+    backbones: Mapping[str, detectors.Backbone]
+    """By name, the plan's own first where a method runs on it. On the CPU; every method starts from a copy of one."""
     device: str
     """``cpu`` or ``cuda``, whatever the plan left open."""
 
@@ -101,7 +102,8 @@ class Prepared:
             SettingsError: they do not go with the backbone.
         """
         make: Any = method.detector
-        detector: Detector = make(len(self.test.classes), config, self.backbone, torch.device(self.device))
+        backbone = self.backbones[network_of({"backbone": self.plan.backbone}, method.name)]
+        detector: Detector = make(len(self.test.classes), config, backbone, torch.device(self.device))
         return detector
 
 
@@ -140,6 +142,11 @@ def _splits(plan: Plan) -> tuple[Dataset, Dataset]:
     return train, test
 
 
+def _method(name: str) -> detectors.Method:
+    """A method by its name, which it keeps with the network in it."""
+    return replace(detectors.load(split(name)[0]), name=name)
+
+
 def _check_settings(prepared: Prepared) -> None:
     """Make each detector once: the constructor does no work, and says whether its settings can be."""
     for method in prepared.methods:
@@ -160,17 +167,21 @@ def prepare(plan: Plan) -> Prepared:
         PlanError, DatasetError, ProposalError: something is not there, in one line.
     """
     try:
-        methods = tuple(detectors.load(name) for name in plan.methods)
-        detectors.check_backbone(plan.backbone, plan.weights)
+        methods = tuple(_method(name) for name in plan.methods)
+        for network in plan.networks:
+            detectors.check_backbone(network, plan.weights)
         device = _device(plan)
         check_precision(plan.precision, device)
         train, test = _splits(plan)
-        boxes = source(plan.proposals, [*train.ids, *test.ids])
+        boxes = source(plan.proposals, [*train.ids, *test.ids], max_proposals=plan.max_proposals)
         # Last, since torchvision may have to fetch its file; before any slow step, since its shapes may not fit.
-        generator = _stream(plan.seed, "backbone")
-        backbone = detectors.load_backbone(plan.backbone, plan.weights, generator=generator)
+        # Each from a stream of its own, so that a network is the same whatever others stand beside it.
+        backbones = {
+            network: detectors.load_backbone(network, plan.weights, generator=_stream(plan.seed, "backbone"))
+            for network in plan.networks
+        }
     except (detectors.MethodError, detectors.WeightsError) as error:
         raise PlanError(str(error)) from None
-    prepared = Prepared(plan, methods, train, test, boxes, backbone, device)
+    prepared = Prepared(plan, methods, train, test, boxes, backbones, device)
     _check_settings(prepared)
     return prepared

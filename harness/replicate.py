@@ -21,6 +21,7 @@ from harness.examples import Images
 from harness.fitting import Fitting, Ready
 from harness.instruments import instruments_for
 from harness.journal import Journal
+from harness.manifest import weights_of
 from harness.measuring import TimedPass
 from harness.plan import Plan, PlanError
 from harness.precision import arithmetic
@@ -100,8 +101,9 @@ def measure(folder: RunFolder, process: int, reporter: Reporter, between: Callab
 
 
 def _check_same(journal: Journal, prepared: Prepared, boxes_sha256: str) -> None:
-    then = {"boxes": journal.manifest["dataset"]["test_boxes_sha256"], "weights": journal.manifest["weights_sha256"]}
-    now = {"boxes": boxes_sha256, "weights": prepared.backbone.weights}
+    then = {"boxes": journal.manifest["dataset"]["test_boxes_sha256"], "weights": weights_of(journal.manifest)}
+    weights = {name: backbone.weights for name, backbone in prepared.backbones.items()}
+    now = {"boxes": boxes_sha256, "weights": weights}
     changed = [name for name in then if then[name] != now[name]]
     if changed:
         raise PlanError(f"the {' and '.join(changed)} are not what the run began with; start a new run")

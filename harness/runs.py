@@ -317,5 +317,5 @@ def _lock(file: TextIO, run: Path) -> None:
 
 
 def _file_name(method: str) -> str:
-    """A method's name as a file name: ``spp:5`` becomes ``spp-5``. No two names become the same."""
-    return quote(method, safe="+:").replace("-", "%2D").replace(":", "-")
+    """A method's name as a file name: ``spp:5@zf5`` becomes ``spp-5@zf5``. No two names become the same."""
+    return quote(method, safe="+:@").replace("-", "%2D").replace(":", "-")

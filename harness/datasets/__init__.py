@@ -65,7 +65,9 @@ _BUILT_IN = frozenset({"shapes", "voc"})
 
 
 def open_dataset(spec: str, split: str, *, length: int | None, training: bool) -> Dataset:
-    """Open ``shapes``, ``voc:DIR`` or a plug-in; `length` takes the first images of the split, None all of them.
+    """Open ``shapes``, ``shapes:500x375``, ``voc:DIR`` or a plug-in.
+
+    `length` takes the first images of the split, None all of them.
 
     A plug-in is an entry point of the group ``harness.datasets``, opened by ``NAME`` or ``NAME:ARG``. It stands for a
     callable ``(arg, split, *, length, training)`` that returns a `Dataset`: `arg` is what follows the colon, or ``""``;
@@ -77,10 +79,10 @@ def open_dataset(spec: str, split: str, *, length: int | None, training: bool) -
     """
     plugins = find("harness.datasets", _BUILT_IN)
     kind, _, where = spec.partition(":")
-    if kind == "shapes" and not where:
+    if kind == "shapes" and (where or spec == kind):
         from harness.datasets.shapes import Shapes
 
-        return Shapes(split, length or _SHAPES_IMAGES["training" if training else "testing"])
+        return Shapes.of(where, split, length or _SHAPES_IMAGES["training" if training else "testing"])
     if kind == "voc" and where:
         from harness.datasets.voc import Voc
 
@@ -88,7 +90,9 @@ def open_dataset(spec: str, split: str, *, length: int | None, training: bool) -
     if kind in plugins:
         return First.of(_plugged_in(plugins[kind], where, split, length=length, training=training), length)
     others = f"; plug-ins: {', '.join(plugins)}" if plugins else ""
-    raise DatasetError(f"no data set {spec!r}; there are shapes and voc:DIR{others}")
+    raise DatasetError(
+        f"no data set {spec!r}; there are shapes and voc:DIR, or shapes:WxH for scenes of one size{others}"
+    )
 
 
 def _plugged_in(plugin: Plugin, arg: str, split: str, *, length: int | None, training: bool) -> Dataset:

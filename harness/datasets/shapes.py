@@ -6,12 +6,17 @@ one to five objects from 26 to 170 px, turned by up to 25 degrees, stretched, te
 by bars, among distractors of no class. As in PASCAL VOC a box encloses the visible part of its object, and objects that
 are mostly hidden or tiny carry `difficult`.
 
-Scene i of a split depends on (seed, split, i) alone: a longer split begins with the shorter one, and the splits
-`pretrain`, `train`, `val` and `test` never share a random stream.
+Scene i of a split depends on (seed, split, i) and the size alone: a longer split begins with the shorter one, and the
+splits `pretrain`, `train`, `val` and `test` never share a random stream.
+
+Each scene has a size of its own, about 220 px a side. ``shapes:500x375`` gives all the same, width before height: that
+of most photographs in VOC, for timings that are to be laid beside those of the papers. Objects stay as large as they
+are, in pixels.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,6 +33,10 @@ Mask = npt.NDArray[np.bool_]
 
 SPLITS = {"pretrain": 1, "train": 2, "val": 3, "test": 4}
 """Key of each split in the seed sequence. Changing one changes every published number on `shapes`."""
+
+_MIN_SIDE_PX, _MAX_SIDE_PX = 64, 2048
+"""A size that is asked for: room for an object, and scenes that a machine's memory holds."""
+_SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 _SAMPLES = 3
 """Edges are smoothed by this many samples a pixel side."""
@@ -290,6 +299,12 @@ def _scene(seed: int, split: str, index: int) -> Scene:
     return draw_scene(np.random.default_rng([seed, SPLITS[split], index]))
 
 
+@lru_cache(maxsize=128)
+def _sized_scene(seed: int, split: str, index: int, size_px: tuple[int, int]) -> Scene:
+    """Of these fewer are kept, since they may be large."""
+    return draw_scene(np.random.default_rng([seed, SPLITS[split], index]), size_px=size_px)
+
+
 @dataclass(frozen=True, slots=True)
 class Shapes:
     """`length` scenes of one split."""
@@ -297,17 +312,38 @@ class Shapes:
     split: str
     length: int
     seed: int = 0
+    size_px: tuple[int, int] | None = None
+    """Height and width of every scene; None: each has its own."""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise DatasetError(f"shapes has no split {self.split!r}; there are {', '.join(SPLITS)}")
         if self.length < 1:
             raise DatasetError(f"shapes needs at least 1 image, got {self.length}")
+        if self.size_px is not None and not all(_MIN_SIDE_PX <= side <= _MAX_SIDE_PX for side in self.size_px):
+            raise DatasetError(f"{self.name}: sides go from {_MIN_SIDE_PX} to {_MAX_SIDE_PX} px, as in shapes:500x375")
+
+    @classmethod
+    def of(cls, size: str, split: str, length: int) -> Shapes:
+        """Scenes of the size that follows the colon of ``shapes:500x375``; of their own where it is empty.
+
+        Raises:
+            DatasetError: no such split or size, or no image.
+        """
+        if not size:
+            return cls(split, length)
+        found = _SIZE.fullmatch(size)
+        if found is None:
+            raise DatasetError(
+                f"no data set 'shapes:{size}'; write shapes:WIDTHxHEIGHT in pixels, as in shapes:500x375"
+            )
+        width, height = (int(side) for side in found.groups())
+        return cls(split, length, size_px=(height, width))
 
     @property
     def name(self) -> str:
         """How the command line names it."""
-        return "shapes"
+        return "shapes" if self.size_px is None else f"shapes:{self.size_px[1]}x{self.size_px[0]}"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -321,8 +357,13 @@ class Shapes:
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """RGB, (H, W, 3)."""
-        return _scene(self.seed, self.split, index).image
+        return self._drawn(index).image
 
     def truth(self, index: int) -> Truth:
         """Visible extents, half-open."""
-        return _scene(self.seed, self.split, index).truth
+        return self._drawn(index).truth
+
+    def _drawn(self, index: int) -> Scene:
+        if self.size_px is None:
+            return _scene(self.seed, self.split, index)
+        return _sized_scene(self.seed, self.split, index, self.size_px)

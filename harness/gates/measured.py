@@ -145,7 +145,7 @@ def _pruned(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     processes = [some(each, _KEPT_OF_PROCESSES) for each in manifest.get("processes") or ()]
     return {
-        **some(manifest, (*_KEPT, "weights_sha256", "input")),
+        **some(manifest, (*_KEPT, "weights_sha256", "input", "networks")),
         "dataset": some(manifest.get("dataset") or {}, _KEPT_OF_DATA),
         "methods": {name: some(about, _KEPT_OF_METHODS) for name, about in (manifest.get("methods") or {}).items()},
         "processes": [each for at, each in enumerate(processes) if each not in processes[:at]],

@@ -17,7 +17,11 @@ import numpy.typing as npt
 
 from detectors.plugins import Plugin, PluginError, find, missing, not_callable
 
-__all__ = ["ProposalError", "ProposalSet", "ProposalSource", "source"]
+__all__ = ["MOST", "ProposalError", "ProposalSet", "ProposalSource", "source"]
+
+MOST = 2000
+"""Boxes an image unless another number is asked for; about as many have all three papers."""
+_BUILT_IN = ("selective-search", "selective-search:quality", "uniform")
 
 
 class ProposalError(ValueError):
@@ -47,7 +51,7 @@ class ProposalSet:
     boxes: tuple[npt.NDArray[np.float32], ...]
     """(P, 4) px for each image, half-open, best first."""
     seconds: tuple[float | None, ...]
-    """What finding the boxes of each image took when they were computed; None where they were read from a file."""
+    """What finding the boxes of each image took when they were looked for; None where they were read or drawn."""
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.boxes) == len(self.seconds):
@@ -71,31 +75,36 @@ class ProposalSet:
         return digest.hexdigest()
 
 
-def source(spec: str, ids: Iterable[str] = (), *, seed: int = 0) -> ProposalSource:
-    """The source that the command line names: ``selective-search[:quality]``, a plug-in, a file or a folder.
+def source(spec: str, ids: Iterable[str] = (), *, seed: int = 0, max_proposals: int = MOST) -> ProposalSource:
+    """The source that the command line names: ``selective-search[:quality]``, ``uniform``, a plug-in, a file or folder.
 
     A plug-in is an entry point of the group ``harness.proposals``, named by ``NAME`` or ``NAME:ARG``. It stands for a
     callable ``(arg, *, seed)`` that returns a `ProposalSource`; `arg` is what follows the colon, or ``""``, and
     ProposalError is raised for a wrong one. A file of the same name is reached as ``./NAME``.
 
     `ids` are the images that will be asked for; a file without one of them is refused here, before any slow work.
+    `max_proposals` are the boxes an image that will be used: as many as ``uniform`` draws.
 
     Raises:
         ProposalError: nothing of that name, a plug-in that cannot be used, or a file that cannot be read or lacks an
             image.
     """
-    plugins = find("harness.proposals", frozenset({"selective-search"}))
+    plugins = find("harness.proposals", frozenset({"selective-search", "uniform"}))
     if spec in ("selective-search", "selective-search:fast", "selective-search:quality"):
         from harness.proposals.selective_search import SelectiveSearch
 
         return SelectiveSearch(mode="quality" if spec.endswith(":quality") else "fast", seed=seed)
+    if spec == "uniform":
+        from harness.proposals.uniform import Uniform
+
+        return Uniform(max_proposals, seed)
     kind, _, arg = spec.partition(":")
     if kind in plugins:
         return _plugged_in(plugins[kind], arg, seed)
     path = Path(spec)
     if not path.exists():
         raise ProposalError(
-            f"no proposals {spec!r}: expected {', '.join(['selective-search', 'selective-search:quality', *plugins])}, "
+            f"no proposals {spec!r}: expected {', '.join([*_BUILT_IN, *plugins])}, "
             "a .npz, .json or .mat file, or a folder of <image id>_boxes.mat"
         )
     from harness.proposals.precomputed import Precomputed

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from harness.datasets import Dataset
 from harness.proposals import ProposalError, ProposalSet, ProposalSource
 from harness.proposals.precomputed import Precomputed
+from harness.proposals.uniform import Uniform
 
 __all__ = ["default_cache_dir", "gather"]
 
@@ -203,7 +204,7 @@ def _gather_all(
 
 
 def _look_up_all(
-    dataset: Dataset, source: Precomputed, on_progress: Callable[[int, int], None]
+    dataset: Dataset, source: Precomputed | Uniform, on_progress: Callable[[int, int], None]
 ) -> list[npt.NDArray[np.float32]]:
     boxes = []
     for index, image_id in enumerate(dataset.ids):
@@ -235,7 +236,8 @@ def gather(
     hear = on_progress or (lambda done, total: None)
     ids = tuple(dataset.ids)
     seconds: tuple[float | None, ...] = (None,) * len(ids)
-    if isinstance(source, Precomputed):
+    # They go by the image's name, and are had sooner than a cache is read.
+    if isinstance(source, Precomputed | Uniform):
         boxes = _look_up_all(dataset, source, hear)
     else:
         found = _gather_all(dataset, source, _Store(cache_dir, source), workers, hear)

@@ -264,6 +264,24 @@ def test_a_run_is_not_resumed_on_what_is_another_machine(path: str, value: objec
         resumed_manifest(MANIFEST, changed(path, value))
 
 
+def beside(sha256: str) -> dict[str, Any]:
+    """A manifest of a run with a method on a second network, whose weights have this digest."""
+    own = {field: MANIFEST[field] for field in ("weights_sha256", "input")}
+    return {**MANIFEST, "networks": {"mini": own, "zf5": {"weights_sha256": sha256, "input": "BGR"}}}
+
+
+def test_weights_of_a_network_beside_the_plans_own_are_compared() -> None:
+    """Others hinder one number, and a resume; a run of one network is like one that does not tell its networks yet."""
+    (found,) = differences([beside("a" * 64), beside("b" * 64)])
+    assert (found.group, found.field, found.hinders) == ("weights", "zf5: weights_sha256", True)
+    with pytest.raises(PlanError, match="--resume: weights_sha256 of zf5 changed"):
+        resumed_manifest(beside("a" * 64), beside("b" * 64))
+    assert resumed_manifest(beside("a" * 64), beside("a" * 64))["status"] == "running"
+    alone = {**MANIFEST, "networks": {"mini": beside("")["networks"]["mini"]}}
+    assert differences([MANIFEST, alone]) == []
+    assert resumed_manifest(MANIFEST, alone)["status"] == "running"
+
+
 def test_a_run_of_the_first_schema_cannot_be_resumed() -> None:
     """Its methods took turns image by image, and what is added now would be measured in another way."""
     older = {key: value for key, value in MANIFEST.items() if key not in ("flags", "argv", "seeds", "processes")}

@@ -45,6 +45,13 @@ def test_text_of_the_command_line_is_understood() -> None:
         ({"device": "tpu"}, "--device: input should be 'auto', 'cpu' or 'cuda', got 'tpu'"),
         ({"methods": "rcnn,rcnn"}, "--methods: a method is named twice in rcnn,rcnn"),
         ({"methods": []}, "--methods: "),
+        ({"methods": "rcnn@"}, "--methods: 'rcnn@': @ stands once, between the whole name and its network"),
+        ({"methods": "spp@zf5+rcnn"}, "--methods: 'spp@zf5.rcnn': @ stands once, "),
+        ({"methods": "rcnn,spp,rcnn@mini"}, "^--methods: rcnn and rcnn@mini are one method on one network"),
+        (
+            {"methods": "rcnn,spp@zf5", "weights": "my.safetensors"},
+            "^--weights: a file is for --backbone mini alone, and spp@zf5 runs on another network; .*--weights random",
+        ),
         ({"methods": 3}, "--methods: "),
         ({"color": "red"}, "--color: there is no such option; there are methods, dataset, "),
     ],
@@ -54,6 +61,20 @@ def test_a_wrong_value_is_refused_by_its_option(values: dict[str, Any], words: s
     with pytest.raises(PlanError, match=words) as caught:
         Plan.of(values)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "networks"),
+    [
+        ({}, ("mini",)),
+        ({"methods": "rcnn@caffenet,spp,spp:5", "backbone": "zf5"}, ("zf5", "caffenet")),
+        ({"methods": "rcnn@caffenet,spp@zf5,spp:5@zf5"}, ("caffenet", "zf5")),
+        ({"methods": "rcnn@mini,spp", "weights": "my.safetensors"}, ("mini",)),
+    ],
+)
+def test_networks_are_those_that_methods_run_on(values: dict[str, Any], networks: tuple[str, ...]) -> None:
+    """The plan's own first, and not at all where every method names another."""
+    assert Plan.of(values).networks == networks
 
 
 @pytest.mark.parametrize(

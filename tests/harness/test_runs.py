@@ -158,7 +158,21 @@ def test_scratch_files_of_a_fit_stay_until_it_is_finished(folder: RunFolder) -> 
     folder.drop_workdir("fast")
 
 
-NAMES = ["spp:5", "spp-5", "spp%2D5", "spp::5", "spp--5", "spp+rcnn", "spp:5+rcnn", "spp/5", "spp 5", "Spp_5", "süß"]
+NAMES = [
+    "spp:5",
+    "spp-5",
+    "spp%2D5",
+    "spp::5",
+    "spp--5",
+    "spp+rcnn",
+    "spp:5+rcnn",
+    "spp:5@zf5",
+    "spp%405@zf5",
+    "spp/5",
+    "spp 5",
+    "Spp_5",
+    "süß",
+]
 
 
 @given(st.lists(st.sampled_from(NAMES) | st.text(min_size=1, max_size=8), min_size=2, max_size=2, unique=True))

@@ -91,6 +91,42 @@ def test_opened_by_name() -> None:
         open_dataset("shape", "train", length=1, training=True)
 
 
+def test_scenes_of_one_size() -> None:
+    """Width before height; other scenes than those of `shapes`, as large a VOC photograph, with objects inside."""
+    dataset = open_dataset("shapes:500x375", "test", length=3, training=False)
+    assert dataset.name == "shapes:500x375"
+    plain = Shapes("test", 3)
+    for i in range(3):
+        assert dataset.image(i).shape == (375, 500, 3)
+        boxes = dataset.truth(i).boxes
+        assert len(boxes) > 0
+        assert (boxes >= 0).all()
+        assert (boxes <= [500, 375, 500, 375]).all()
+        assert not _same(dataset.truth(i), plain.truth(i))
+    again = Shapes.of("500x375", "test", 1)
+    assert np.array_equal(again.image(0), dataset.image(0))
+    assert not np.array_equal(Shapes.of("500x375", "train", 1).image(0), again.image(0))
+    assert Shapes.of("375x500", "test", 1).image(0).shape == (500, 375, 3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("shapes:", "no data set 'shapes:'; there are shapes and voc:DIR, or shapes:WxH"),
+        ("shapes:500", "no data set 'shapes:500'; write shapes:WIDTHxHEIGHT in pixels, as in shapes:500x375"),
+        ("shapes:500x-3", "no data set 'shapes:500x-3'; write "),
+        ("shapes:500x375.5", "no data set 'shapes:500x375.5'; write "),
+        ("shapes:500x63", "shapes:500x63: sides go from 64 to 2048 px, as in shapes:500x375"),
+        ("shapes:99999x375", "shapes:99999x375: sides go from 64 to 2048 px"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused(spec: str, words: str) -> None:
+    """One line says how a size is written, or how large it may be."""
+    with pytest.raises(DatasetError, match=f"^{words}") as caught:
+        open_dataset(spec, "test", length=1, training=False)
+    assert "\n" not in str(caught.value)
+
+
 def _typical_box(objects: list[tuple[int, Pose]], index: int) -> tuple[float, ...]:
     """The box of object `index` over nine scenes, clutter and bars differing: the one seen most often."""
     seen: Counter[tuple[float, ...]] = Counter()
