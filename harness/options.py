@@ -24,11 +24,15 @@ Methods = Annotated[
     _planned(
         "--methods",
         "Names with commas between; the first is the baseline. Variants as in spp:5:pool5, combinations as in "
-        "spp+rcnn; `harness methods` lists all. [rcnn,spp,fast]",
+        "spp+rcnn, rcnn@caffenet on another network than --backbone's; `harness methods` lists all. [rcnn,spp,fast]",
     ),
 ]
 DatasetName = Annotated[
-    Text, _planned("--dataset", "shapes, voc:DIR for a VOCdevkit year folder, or a plug-in's. [shapes]")
+    Text,
+    _planned(
+        "--dataset",
+        "shapes, shapes:500x375 for scenes of one size, voc:DIR for a VOCdevkit year folder, or a plug-in's. [shapes]",
+    ),
 ]
 TrainSplit = Annotated[Text, _planned("--train-split", "Images to learn from. [train]")]
 Split = Annotated[Text, _planned("--split", "Images to detect in. [test]")]
@@ -44,11 +48,16 @@ Weights = Annotated[
     _planned(
         "--weights",
         "auto, torchvision, a .safetensors or .caffemodel FILE, or random: speed alone, nothing is trained unless "
-        "--iterations says so. [auto]",
+        "--iterations says so. A FILE is for --backbone alone. [auto]",
     ),
 ]
 Proposals = Annotated[
-    Text, _planned("--proposals", "selective-search, a .npz, .json or .mat FILE, or a plug-in's. [selective-search]")
+    Text,
+    _planned(
+        "--proposals",
+        "selective-search, uniform (random boxes, exactly --max-proposals an image, for timing alone), a .npz, .json "
+        "or .mat FILE, or a plug-in's. [selective-search]",
+    ),
 ]
 MaxProposals = Annotated[Text, _planned("--max-proposals", "Boxes an image at most. [2000]")]
 Images = Annotated[Text, _planned("--images", "First images of the test split only. [all; 120 of shapes]")]
@@ -113,6 +122,13 @@ MapTolerance = Annotated[
     float, typer.Option("--map-tolerance", help="What mAP may lose, as a fraction: 0.01 is a point.")
 ]
 
+Check = Annotated[
+    bool,
+    _other(
+        "--check",
+        "Write nothing; say what in the folder does not follow from its samples, a line each (exit code 1 if any).",
+    ),
+]
 AsMarkdown = Annotated[
     bool,
     _other(

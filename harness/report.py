@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.claims import Claim
-from harness.rendering import anatomy, appendix, caption, confidence, growth, provenance, roofline
+from harness.rendering import anatomy, appendix, caption, confidence, growth, provenance, roofline, verdicts, waterfall
 from harness.rendering.cells import Notes, by_method, escaped, headline_cells, in_brackets, rounded, status, table
 from harness.rendering.published import published, published_beside
 from harness.tables import (
@@ -59,8 +59,10 @@ def markdown(summary: Summary, claims: Iterable[Claim] = ()) -> str:
         *provenance.settings(summary),
         *confidence.findings(summary),
         *_headline(summary, claims, notes, "figures/"),
+        *verdicts.section(summary, notes),
         *_stages(summary, notes, "figures/"),
         *anatomy.section(summary, notes),
+        *waterfall.section(summary, notes, "figures/"),
         *roofline.section(summary, notes),
         *growth.section(summary, notes),
         *confidence.section(summary, notes),
@@ -80,8 +82,10 @@ def page(summary: Summary, claims: Iterable[Claim] = (), *, figures: str) -> str
         provenance.ran_on(summary),
         *confidence.findings(summary),
         *_headline(summary, tuple(claims), notes, figures),
+        *verdicts.section(summary, notes),
         *_stages(summary, notes, figures),
         *anatomy.section(summary, notes),
+        *waterfall.section(summary, notes, figures),
         *roofline.section(summary, notes),
         *growth.section(summary, notes),
         *confidence.section(summary, notes),

@@ -7,12 +7,17 @@ from typing import Any
 from harness import figures, report
 from harness.claims import read_claims
 from harness.runs import RunFolder
+from harness.storage import write_text
+from harness.webpage import webpage
 
 __all__ = ["write_reports"]
 
 
 def write_reports(folder: RunFolder, summary: dict[str, Any]) -> None:
-    """Write summary.json, report.md and the figures of a run."""
+    """Write summary.json, report.md, report.html and the figures of a run."""
     folder.write_summary(summary)
-    figures.draw(summary, folder.path / "figures")
-    (folder.path / "report.md").write_text(report.markdown(summary, read_claims()), encoding="utf-8")
+    figures.draw(summary, folder.path / "figures", folder)
+    claims = read_claims()
+    write_text(folder.path / "report.md", report.markdown(summary, claims))
+    page = webpage(summary, folder.read_manifest(), claims, figures.svgs(summary, folder))
+    write_text(folder.path / "report.html", page)

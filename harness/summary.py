@@ -12,15 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import trust
+from harness.claims import read_claims
+from harness.networks import split
+from harness.quantities.anatomy import anatomy
 from harness.quantities.costs import lines, sweep
 from harness.quantities.first_touch import first_touch
+from harness.quantities.judged import judge
 from harness.quantities.latency import percentiles, seconds
 from harness.quantities.observations import Observed, observe
 from harness.quantities.overhead import overhead
 from harness.quantities.proofs import images_that_differ
+from harness.quantities.published_anatomy import published_anatomy
 from harness.quantities.roofline import peak_over, shares, work
 from harness.quantities.scores import no_score, score
+from harness.quantities.series import series
 from harness.quantities.speedups import speedups
+from harness.quantities.waterfall import waterfall
 from harness.record import SCHEMA_VERSION, Role, Sample
 from harness.runs import RunFolder
 
@@ -174,6 +181,15 @@ def _megapixels(image: Mapping[str, Any]) -> float | None:
     return height * width / 1e6 if height and width else None
 
 
+def _taken_apart(run: _Run, methods: Mapping[str, Any]) -> dict[str, Any]:
+    """What explains the speed-ups, measured and published."""
+    return {
+        "anatomy": anatomy(methods, run.observed.by_method, run.names[0]),
+        "waterfall": waterfall(run.observed.by_method),
+        "published_anatomy": published_anatomy(read_claims(), {split(name)[0] for name in run.names}),
+    }
+
+
 def _processes(run: _Run) -> list[dict[str, Any]]:
     """What each process says of itself, its warm-up aside, and in how many attempts it was measured."""
     found = []
@@ -222,7 +238,7 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     findings = trust.examine(run.samples, folder.read_conditions(), manifest, ratios, proofs)
     # The manifest keeps the plan as it was asked for, which is what --resume compares; here stands what it came to.
     about = {key: value for key, value in manifest["dataset"].items() if key != "proposal_seconds_by_image"}
-    return {
+    summary = {
         "schema_version": SCHEMA_VERSION,
         "trust": trust.verdict(findings),
         "created": manifest["created"],
@@ -245,6 +261,8 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "passes": _passes(run),
         "samples": sample_lines(folder),
         "proofs": proofs,
-        "claims": None,
-        "claims_reason": "published figures stand beside the measured ones; verdicts are not computed yet",
+        **_taken_apart(run, methods),
+        "series": series(run.observed, run.samples, run.truth),
     }
+    proposal_seconds = manifest["dataset"]["proposal_seconds_by_image"]
+    return {**summary, "claims": judge(read_claims(), summary, run.observed, proposal_seconds)}

@@ -14,6 +14,7 @@ from typing import Any
 from harness.accuracy import METRICS
 from harness.claims import DETECTING, RATIOS
 from harness.estimate import Estimate
+from harness.networks import network_of
 
 __all__ = [
     "Estimate",
@@ -90,7 +91,7 @@ def headline(summary: Summary) -> list[MethodRow]:
         rows.append(
             MethodRow(
                 method=name,
-                backbone=str(plan.get("backbone", "")),
+                backbone=network_of({"backbone": "", **plan}, name),
                 source=None,
                 status=str(result.get("status", "error")),
                 reason=result.get("reason"),

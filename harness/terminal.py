@@ -32,7 +32,7 @@ def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
 
     plan, own = caption.plan(summary), headline(summary)
     parts: list[RenderableType] = [
-        Text(f"{plan.get('dataset', '?')}, backbone {plan.get('backbone', '?')}, {_device(summary)}", "bold"),
+        Text(f"{plan.get('dataset', '?')}, {caption.backbone(summary)}, {_device(summary)}", "bold"),
         _table(_COLUMNS, [[row.method, *_numbers(row)] for row in own]),
     ]
     if any(row.speedup_total.low is not None for row in own):

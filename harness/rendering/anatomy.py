@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.claims import DETECTING, RATIOS
 from harness.quantities.operations import NOT_COUNTED
-from harness.rendering.cells import Notes, by_method, escaped, in_brackets
+from harness.rendering import caption, published_anatomy
+from harness.rendering.cells import Notes, by_method, escaped, in_brackets, table
 from harness.tables import Estimate, Row, Summary, estimate, methods, why_not
 
-__all__ = ["anatomy", "operations", "section"]
+__all__ = ["PartRow", "anatomy", "operations", "parts", "section"]
 
 _PARTS = {"flop_ratio": "ratio of operations", "utilisation_ratio": "ratio of utilisation"}
+_NO_PART = "not computed"
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """One stage of one method beside the baseline's."""
+
+    stage: str
+    method: str
+    seconds: tuple[Estimate, Estimate]
+    """Of the baseline and of the method."""
+    speedup: Estimate
+    operations: Estimate
+    """The baseline's over the method's."""
+    utilisation: Estimate
+    """The method's rate of operations over the baseline's."""
 
 
 def operations(summary: Summary) -> list[Row]:
@@ -33,8 +50,28 @@ def operations(summary: Summary) -> list[Row]:
     return rows
 
 
+def parts(summary: Summary) -> list[PartRow]:
+    """Stage by stage, every method but the baseline; none for a run whose summary has no anatomy."""
+    found: Mapping[str, Any] = summary.get("anatomy") or {}
+    stages = dict.fromkeys(stage for of in found.values() for stage in of)
+    return [_part(stage, method, of[stage]) for stage in stages for method, of in found.items() if stage in of]
+
+
+def _part(stage: str, method: str, node: Mapping[str, Any]) -> PartRow:
+    reason = str(node.get("reason") or _NO_PART)
+    base, own = (Estimate(seconds) for seconds in node["seconds"])
+    return PartRow(
+        stage,
+        method,
+        (base, own),
+        estimate(node, "speedup", reason),
+        estimate(node, "flop_ratio", reason),
+        estimate(node, "utilisation_ratio", reason),
+    )
+
+
 def anatomy(summary: Summary) -> list[Row]:
-    """Each speed-up taken apart: the ratio of operations, and the ratio of the rates at which they are carried out."""
+    """The ratios of operations and of rates of conv, features and total: all that a summary without ``anatomy`` has."""
     baseline, speedup = summary.get("baseline"), summary.get("speedup") or {}
     rows = []
     for name in RATIOS:
@@ -60,21 +97,59 @@ def _with_interval(utilisation: Estimate, speedup: Mapping[str, Any]) -> Estimat
 
 
 def section(summary: Summary, notes: Notes) -> list[str]:
-    """Both as blocks of Markdown; none for a run that counted nothing."""
+    """All of it as blocks of Markdown; none for a run that counted nothing and has no anatomy."""
     rows = [(row.name, [in_brackets(cell.shifted(-9), notes) for cell in row.cells]) for row in operations(summary)]
-    if not rows:
-        return []
-    parts = []
-    for row in anatomy(summary):
-        of, _, key = row.name.partition(" ")
-        parts.append((f"{of}: {_PARTS[key]}", [in_brackets(cell, notes, "×") for cell in row.cells]))
-    baseline = escaped(summary.get("baseline"))
-    return [
+    counted = [
         "## Floating-point operations",
         by_method(summary, "10^9 operations per image", rows),
         "One multiply-add is two operations. Counted are convolutions, matrix products and bilinear sampling, as they "
         "were run; element-wise operations, pooling by maximum and suppression are not.",
-        by_method(summary, f"speed-up over {baseline}", parts),
-        "A measured speed-up is the ratio of operations times the ratio of utilisation, which is that of the rates at "
-        "which operations are carried out: below 1 the method keeps the device less busy than the baseline does.",
     ]
+    return [
+        *(counted if rows else []),
+        *_run_section(summary, notes, bool(rows)),
+        *published_anatomy.section(summary, notes),
+    ]
+
+
+def _run_section(summary: Summary, notes: Notes, counted: bool) -> list[str]:
+    baseline = escaped(summary.get("baseline"))
+    shown = parts(summary)
+    if shown:
+        header = ("stage", "method", f"ms {baseline}", "ms own", "speed-up", "= operations", "× utilisation")
+        lines = [
+            [
+                row.stage,
+                escaped(row.method),
+                *(in_brackets(seconds.shifted(3), notes) for seconds in row.seconds),
+                *_ratios(row, notes),
+            ]
+            for row in shown
+        ]
+        covers = f"In brackets: 95 % interval {caption.interval(summary)}."
+        return ["## Anatomy of the speed-ups", table(header, lines, words=(0, 1)), f"{_HOW_TO_READ} {covers}"]
+    if not counted:
+        return []
+    old = []
+    for row in anatomy(summary):
+        of, _, key = row.name.partition(" ")
+        old.append((f"{of}: {_PARTS[key]}", [in_brackets(cell, notes, "×") for cell in row.cells]))
+    return [by_method(summary, f"speed-up over {baseline}", old), _OLD_HOW_TO_READ]
+
+
+def _ratios(row: PartRow, notes: Notes) -> list[str]:
+    return [
+        in_brackets(row.speedup, notes, "×", interval=True),
+        in_brackets(row.operations, notes, "×"),
+        in_brackets(row.utilisation, notes, "×", interval=True),
+    ]
+
+
+_OLD_HOW_TO_READ = (
+    "A measured speed-up is the ratio of operations times the ratio of utilisation, which is that of the rates at "
+    "which operations are carried out: below 1 the method keeps the device less busy than the baseline does."
+)
+_HOW_TO_READ = (
+    f"{_OLD_HOW_TO_READ} The ratio of utilisation of a sum also holds what it is made of: a method that saves most "
+    "where operations are cheap, or dear, comes to another mean rate. Stages without operations are shown as time."
+)

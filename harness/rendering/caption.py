@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.networks import network_of, split
 from harness.quantities.estimates import interval_over
 from harness.tables import Summary, methods
 from harness.wording import counted
 
 __all__ = [
+    "backbone",
     "base_names",
     "brackets",
     "device",
@@ -17,6 +19,7 @@ __all__ = [
     "hardware",
     "interval",
     "intervals",
+    "networks",
     "on_gpu",
     "plan",
     "precision",
@@ -35,8 +38,19 @@ def plan(summary: Summary) -> Mapping[str, Any]:
 
 
 def base_names(summary: Summary) -> list[str]:
-    """The run's methods without their variants: ``spp:5`` is ``spp``, ``spp:5+rcnn`` is ``spp+rcnn``."""
-    return ["+".join(part.partition(":")[0] for part in name.split("+")) for name in methods(summary)]
+    """The run's methods without variants and networks: ``spp:5@zf5`` is ``spp``, ``spp:5+rcnn`` is ``spp+rcnn``."""
+    return ["+".join(part.partition(":")[0] for part in split(name)[0].split("+")) for name in methods(summary)]
+
+
+def networks(summary: Summary) -> list[str]:
+    """The backbones that the methods run on, in their order."""
+    return list(dict.fromkeys(network_of({"backbone": "?", **plan(summary)}, name) for name in methods(summary)))
+
+
+def backbone(summary: Summary) -> str:
+    """Such as ``backbone zf5``, or ``backbones caffenet, zf5`` where methods run on different ones."""
+    names = networks(summary)
+    return f"backbone{'s' if len(names) > 1 else ''} {', '.join(names) or '?'}"
 
 
 def on_gpu(summary: Summary) -> bool:

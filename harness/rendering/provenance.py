@@ -52,6 +52,10 @@ def settings(summary: Summary) -> list[str]:
     """What was asked for and what it came to, as blocks of Markdown."""
     plan, dataset = caption.plan(summary), summary.get("dataset") or {}
     known = {label: plan[key] for key, label in _SETTINGS.items() if plan.get(key) is not None}
+    if len(networks := caption.networks(summary)) > 1:
+        known["backbone"] = f"{', '.join(networks)}: methods run on different networks"
+    elif networks:
+        known["backbone"] = networks[0]
     images = {
         "training images": dataset.get("train_images", plan.get("train_images")),
         "evaluated images": dataset.get("images", plan.get("images")),

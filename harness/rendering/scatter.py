@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.rendering.canvas import blank, in_words, shortened
-from harness.tables import Estimate, MethodRow, Summary, headline, rated
+from harness.rendering.canvas import aside, blank, in_words, narrow, time_axis
+from harness.rendering.palette import Look, looks
+from harness.tables import Estimate, MethodRow, Summary, headline, methods, rated
 from harness.wording import one_line
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 __all__ = ["speed_accuracy"]
-
-_POINTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vP*"
 
 _PLACES = (
     (14, 0, "left", "center"),
@@ -38,26 +36,22 @@ first. Beside comes before above, where the interval of an mAP is."""
 
 def speed_accuracy(summary: Summary) -> Figure | None:
     """None where no method has both a time and an mAP."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     shown = rated(summary)
     if not shown:
         return None
-    figure = blank(6.4, "Accuracy against speed", summary)
+    figure = blank(4.4 if narrow() else 6.4, "Accuracy against speed", summary)
     axes = figure.subplots()
     axes.set(xlabel="time per image without proposals (log scale)", ylabel="mAP VOC07 (%)")
-    axes.grid(color="0.88")
-    axes.set_xscale("log")
+    axes.grid()
     times = [end for row in shown for end in _ends(row.total) if end > 0]
     margin_factor = max(2.5, (max(times) / min(times)) ** 0.22)  # room for a label at either end
     axes.set_xlim(min(times) / margin_factor, max(times) * margin_factor)
     ends = [end for row in shown for end in _ends(row.map)]
     margin = max(3.0, 25 * (max(ends) - min(ends)))
     axes.set_ylim(max(-3.0, 100 * min(ends) - margin), min(103.0, 100 * max(ends) + margin))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _position: _tick(seconds)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    _points(axes, [replace(row, total=_on_a_log_axis(row.total, axes.get_xlim()[0])) for row in shown])
+    time_axis(axes, "x")
+    least = axes.get_xlim()[0]
+    _points(axes, [replace(row, total=_on_a_log_axis(row.total, least)) for row in shown], looks(methods(summary)))
     methods_shown = {row.method for row in shown}
     absent = [
         f"{row.method}: {row.map.reason or row.total.reason}"
@@ -65,7 +59,7 @@ def speed_accuracy(summary: Summary) -> Figure | None:
         if row.method not in methods_shown
     ]
     if absent:
-        figure.supxlabel(f"not shown: {shortened('; '.join(absent), 120)}", fontsize=11, color="0.35")
+        aside(figure, f"not shown: {'; '.join(absent)}")
     return figure
 
 
@@ -79,32 +73,26 @@ def _on_a_log_axis(estimate: Estimate, least: float) -> Estimate:
     return estimate if estimate.low is None or estimate.low > 0 else replace(estimate, low=least)
 
 
-def _tick(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
-
-
-def _points(axes: Axes, rows: Sequence[MethodRow]) -> None:
-    for index, row in enumerate(rows):
-        # Beyond as many methods as there are colours, each colour comes with another marker than before.
-        marker = _MARKERS[(index + index // len(_POINTS)) % len(_MARKERS)]
-        colour = _POINTS[index % len(_POINTS)]
+def _points(axes: Axes, rows: Sequence[MethodRow], seen: Mapping[str, Look]) -> None:
+    for row in rows:
+        look = seen[row.method]
         time, accuracy = row.total, row.map.shifted(2)
         axes.errorbar(
             [time.value or 0],
             [accuracy.value or 0],
             xerr=_arms(time),
             yerr=_arms(accuracy),
-            fmt=marker,
-            color=colour,
-            markersize=11,
+            fmt=look.mark,
+            color=look.colour,
+            markersize=8 if narrow() else 11,
             capsize=4,
             zorder=3,
         )
     figure = axes.figure
     figure.canvas.draw()  # places of labels are known only once the layout is
     taken = [box for row in rows for box in _point_boxes(axes, row)]
-    for index, row in enumerate(rows):
-        taken.append(_label(axes, row, _POINTS[index % len(_POINTS)], taken))
+    for row in rows:
+        taken.append(_label(axes, row, taken))
 
 
 def _arms(estimate: Estimate) -> list[list[float]] | None:
@@ -114,7 +102,7 @@ def _arms(estimate: Estimate) -> list[list[float]] | None:
     return [[max(estimate.value - estimate.low, 0)], [max(estimate.high - estimate.value, 0)]]
 
 
-def _label(axes: Axes, row: MethodRow, colour: str, taken: Sequence[Bbox]) -> Bbox:
+def _label(axes: Axes, row: MethodRow, taken: Sequence[Bbox]) -> Bbox:
     """Write the name of a method beside its point, in the first place that is free."""
     text: Annotation | None = None
     for x, y, side, vertical in _PLACES:
@@ -127,7 +115,6 @@ def _label(axes: Axes, row: MethodRow, colour: str, taken: Sequence[Bbox]) -> Bb
             textcoords="offset points",
             ha=side,
             va=vertical,
-            color=colour,
             weight="bold",
             in_layout=False,
             zorder=4,

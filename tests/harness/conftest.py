@@ -78,6 +78,7 @@ def no_pictures() -> Iterator[None]:
     """Drawing takes longer than a run of a second; `test_cli` looks at the figures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.figures.draw", lambda *_: [])
+        patch.setattr("harness.figures.svgs", lambda *_: {})
         yield
 
 

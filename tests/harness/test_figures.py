@@ -1,17 +1,28 @@
-"""Figures: reproducible to the byte, well-formed, and drawn whatever failed."""
+"""Figures: reproducible to the byte, well-formed, drawn whatever failed, and at home within a web page."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
+import os
+import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from harness.figures import draw
+from harness.figures import draw, svgs
+from harness.rendering.palette import GRID, INK, MUTED
+from pictured import full_summary, write_run
 
 STAGES = ["stages.png", "stages.svg"]
+NAMES = ["class_ap", "cost", "latency", "pictures", "progression", "published", "speed_accuracy", "stages"]
 FILES = ["speed_accuracy.png", "speed_accuracy.svg", *STAGES]
 
 
@@ -83,14 +94,15 @@ def test_nine_methods_have_nine_looks() -> None:
     """No two points share colour and marker, variants included."""
     from matplotlib.figure import Figure
 
+    from harness.rendering.palette import looks
     from harness.rendering.scatter import _points
     from harness.tables import headline
 
     axes = Figure().subplots()
     names = ("rcnn", "spp", "spp:5", "spp:5:pool5", "fast", "fast:svd", "fast:5", "spp+rcnn", "spp:pool5")
-    _points(axes, headline(summary(**{name: result(1.0 + at, 0.5) for at, name in enumerate(names)})))
-    looks = {(line.get_color(), line.get_marker()) for line in axes.lines if str(line.get_marker()) in "osD^vP*"}
-    assert len(looks) == len(names)
+    _points(axes, headline(summary(**{name: result(1.0 + at, 0.5) for at, name in enumerate(names)})), looks(names))
+    found = {(line.get_color(), line.get_marker()) for line in axes.lines if str(line.get_marker()) in "osD^vP*"}
+    assert len(found) == len(names)
 
 
 def test_a_changed_number_changes_the_figures(tmp_path: Path) -> None:
@@ -136,3 +148,120 @@ def test_a_time_in_a_figure_has_no_more_digits_than_its_interval(
     from harness.tables import Estimate
 
     assert in_words(Estimate(value, low, high)) == words
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Every figure for the inside of a web page."""
+    return svgs(full_summary(), write_run(tmp_path_factory.mktemp("run")))
+
+
+def test_a_page_has_every_figure_that_there_are_numbers_for(page: dict[str, str]) -> None:
+    """And no other; each is one svg element that a page can size, and names itself to those who do not see it."""
+    assert sorted(page) == NAMES
+    assert sorted(svgs(summary())) == ["stages"]
+    for name, text in page.items():
+        root = ET.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert {"width", "height"}.isdisjoint(root.attrib)
+        assert len(root.attrib["viewBox"].split()) == 4
+        assert root.attrib["role"] == "img"
+        title, words = list(root)[:2]
+        assert root.attrib["aria-labelledby"].split() == [title.attrib["id"], words.attrib["id"]]
+        assert title.text
+        assert words.text
+        assert words.text.endswith("."), name
+
+
+def test_figures_of_a_page_share_no_id(page: dict[str, str]) -> None:
+    """Each id is there once in all, each reference leads to one of its own figure, and nothing comes from outside."""
+    every: list[str] = []
+    for name, text in page.items():
+        own = re.findall(r' id="([^"]*)"', text)
+        every += own
+        assert all(each.startswith(f"figure-{name.replace('_', '-')}-") for each in own)
+        used = re.findall(r'url\(#([^)]*)\)|href="#([^"]*)"', text)
+        assert {one or other for one, other in used} <= set(own)
+        links = re.findall(r'(?:href|src)="([^"#][^"]*)"', text)
+        assert all(link.startswith("data:image/png;base64,") for link in links)
+        assert not re.search(r"<(script|style|foreignObject|metadata)|@import|https?://(?!www\.w3\.org/2000/svg)", text)
+    assert len(set(every)) == len(every)
+
+
+def test_letters_of_a_page_are_letters_in_an_ink_that_it_can_replace(page: dict[str, str]) -> None:
+    """Text is text; what is not on a colour or a white label is ink, and the background is the page's."""
+    for name, text in page.items():
+        root = ET.fromstring(text)
+        letters = list(root.iter("{http://www.w3.org/2000/svg}text"))
+        assert letters, name
+        # Of no fill at all: black letters on a stage's colour, or on the white label of a box.
+        assert {fill(each) for each in letters} <= {INK, MUTED, "#ffffff", None}
+        if name not in ("stages", "pictures"):
+            assert {fill(each) for each in letters} <= {INK, MUTED}
+        assert "sans-serif" in root.attrib["style"]
+        ground = next(root.iter("{http://www.w3.org/2000/svg}path"))
+        assert fill(ground) == "none"
+    assert any(GRID in text for text in page.values())
+
+
+def fill(element: ET.Element) -> str | None:
+    found = re.search(r"fill: ([^;]+)", element.attrib.get("style", ""))
+    return found[1] if found else None
+
+
+def test_pictures_of_a_page_are_small_and_stand_once(page: dict[str, str]) -> None:
+    """Each image is there once, whatever the number of methods, with a palette."""
+    found = re.findall(r'href="data:image/png;base64,([^"]*)"', page["pictures"])
+    assert len(found) == len(set(found)) == 2
+    assert page["pictures"].count("<use ") >= 6
+    assert sum(map(len, page.values())) < 400_000
+    assert len(page["pictures"]) < 250_000
+    for data in found:
+        assert Image.open(io.BytesIO(base64.b64decode(data))).mode == "P"
+
+
+def test_a_hostile_name_stays_a_name(tmp_path: Path) -> None:
+    """Of a class or a method: nothing in it opens a tag or leaves an attribute."""
+    bad = "<script>alert(1)</script>\"'&"
+    run = full_summary()
+    results = {f"rcnn:{bad}": run["methods"]["rcnn"], "spp": run["methods"]["spp"]}
+    named = {**run, "methods": results, "plan": {**run["plan"], "methods": list(results)}, "series": None}
+    named["methods"]["spp"]["ap"] |= {bad: 0.5}
+    for text in svgs(named).values():
+        assert "<script" not in text
+        ET.fromstring(text)
+
+
+_DIGESTS = """
+import hashlib, sys
+from pathlib import Path
+from harness.figures import draw, svgs
+from pictured import full_summary, write_run
+folder = Path(sys.argv[1])
+run = write_run(folder / "run")
+for path in draw(full_summary(), folder / "figures", run):
+    print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+for name, text in svgs(full_summary(), run).items():
+    print(name, hashlib.sha256(text.encode()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_another_process_draws_the_same_bytes(tmp_path: Path, page: dict[str, str]) -> None:
+    """With another seed of hashes, and whatever its user's settings of matplotlib say."""
+    root = Path(__file__).parents[2]
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\nlines.linewidth: 9\n")
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "12345",
+        "PYTHONPATH": os.pathsep.join((str(root), str(root / "tests" / "support"))),
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+    }
+    command = [sys.executable, "-c", _DIGESTS, str(tmp_path / "other")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    there = dict(line.split() for line in done.stdout.splitlines())
+    own = draw(full_summary(), tmp_path / "figures", write_run(tmp_path / "run"))
+    here = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
+    here |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in page.items()}
+    assert sorted(here) == sorted([*NAMES, *(f"{name}.{kind}" for name in NAMES for kind in ("svg", "png"))])
+    assert here == there

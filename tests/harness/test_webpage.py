@@ -1,0 +1,306 @@
+"""The web page as a text: whole whatever is missing, closed to what a name contains, and alone."""
+
+from __future__ import annotations
+
+import copy
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browsing import CLASS, HOSTILE, Page, hostile, planted_page
+from harness.claims import read_claims
+from harness.rendering.cells import in_brackets
+from harness.report import markdown
+from harness.tables import Estimate
+from harness.webpage import webpage
+from harness.webpage.explanations import in_the_papers
+from harness.webpage.headline import title
+from harness.webpage.introductions import introduce, plain
+from harness.webpage.judgements import judgements
+from harness.webpage.markup import prose, read
+from harness.webpage.plates import plates
+
+V1 = json.loads((Path(__file__).parent / "data" / "summary-v1.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return planted_page(tmp_path_factory.mktemp("run") / "planted")
+
+
+class Reader(HTMLParser):
+    """All start tags with their attributes, and the text of each script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: dict[str | None, str] = {}
+        self._inside: str | bool | None = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = dict(attrs).get("id") if tag == "script" else False
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside is not False:
+            self.scripts[self._inside] = self.scripts.get(self._inside, "") + data  # type: ignore[index]
+
+
+def ratio(value: float, spread: float = 0.05) -> dict[str, Any]:
+    return {"total": {"value": value, "low": value * (1 - spread), "high": value * (1 + spread)}}
+
+
+def run_of(speedups: dict[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """A summary of R-CNN and of others, each with a time."""
+    names = ["rcnn", *speedups]
+    ok = {"status": "ok", "reason": None, "seconds": {"total": {"mean": 0.5, "low": None, "high": None}}}
+    plan = {"methods": names, "dataset": "shapes", "backbone": "mini"}
+    return {
+        "baseline": "rcnn",
+        "plan": plan,
+        "methods": {name: dict(ok) for name in names},
+        "speedup": speedups,
+        **more,
+    }
+
+
+def test_data_are_in_the_page_as_they_are(page: Page) -> None:
+    """What a program finds in the page is the summary and the manifest, to the last digit."""
+    scripts = Reader(page.html).scripts
+    assert json.loads(scripts["summary-json"]) == page.summary
+    assert json.loads(scripts["manifest-json"]) == page.manifest
+
+
+def test_nothing_comes_from_elsewhere(page: Page) -> None:
+    """No address leads out of the page, and its policy says so before anything else is read."""
+    tags = Reader(page.html).tags
+    for tag, attributes in tags:
+        for key in ("src", "href", "xlink:href", "action", "srcset", "data", "poster"):
+            value = attributes.get(key)
+            assert value is None or value.startswith(("#", "data:")), (tag, key, value)
+    (policy,) = [of["content"] for tag, of in tags if of.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    style = page.html.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_method_has_a_card_with_the_numbers_of_the_report(page: Page) -> None:
+    """Time, accuracy and speed-up stand in the page in the digits of report.md."""
+    part = page.html.partition('<div class="cards">')[2].partition('<p class="note">')[0]
+    cards = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", part)).split())
+    report = markdown(page.summary)
+    for name, result in page.summary["methods"].items():
+        cells = next(line for line in report.splitlines() if line.startswith(f"| **{name}**")).split("|")
+        accuracy, ratio_of_total = cells[2].strip(), cells[7].strip()
+        assert accuracy.replace(" [", " % [") in cards
+        assert ratio_of_total == "baseline" or ratio_of_total in cards
+        total = Estimate(*(result["seconds"]["total"][key] for key in ("mean", "low", "high")))
+        shown = (total, " s") if (total.value or 0) >= 1 else (total.shifted(3), " ms")
+        assert in_brackets(shown[0], str, shown[1], interval=True) in cards
+
+
+def test_hostile_names_are_words(page: Page) -> None:
+    """A class, a method, a notice, a file or a reason opens no tag, loads nothing and ends no script."""
+    bad = hostile(page)
+    plain_tags, tags = (
+        [
+            tag
+            for tag, _ in Reader(text).tags
+            if tag in ("script", "img", "iframe", "a", "style", "link", "meta", "image")
+        ]
+        for text in (page.html, bad.html)
+    )
+    assert tags.count("script") == plain_tags.count("script") == 3
+    assert "img" not in tags
+    assert all(value.startswith("#") for tag, of in Reader(bad.html).tags if tag == "a" if (value := of["href"] or ""))
+    scripts = Reader(bad.html).scripts
+    assert json.loads(scripts["summary-json"]) == bad.summary
+    assert json.loads(scripts["manifest-json"])["argv"] == [HOSTILE]
+    assert html.escape(CLASS, quote=False) in bad.html
+    handlers = [key for _, of in Reader(bad.html).tags for key in of if key.startswith("on")]
+    assert handlers == []
+
+
+def test_an_old_summary_has_a_page() -> None:
+    """One of schema 1, with neither findings nor series nor figures."""
+    text = webpage(V1, {}, read_claims())
+    assert "<h1>" in text
+    assert "undefined" not in text.lower()
+    assert not re.search(r">\s*None\s*<", text)
+
+
+@pytest.mark.parametrize(
+    "key", ["claims", "waterfall", "anatomy", "series", "published_anatomy", "machine", "dataset", "speedup", "trust"]
+)
+@pytest.mark.parametrize("null", [True, False], ids=["null", "missing"])
+def test_a_page_comes_whatever_is_missing(page: Page, key: str, null: bool) -> None:
+    """Each part of a summary may be null or not there at all."""
+    summary = {**copy.deepcopy(page.summary), key: None}
+    if not null:
+        del summary[key]
+    text = webpage(summary, page.manifest, read_claims())
+    assert text.endswith("</html>\n")
+    assert not re.search(r">\s*None\s*<", text)
+
+
+def test_a_run_without_any_time_says_so() -> None:
+    """All methods failed: no ratio is made up, and each says why."""
+    summary = run_of({"spp": {}})
+    for about in summary["methods"].values():
+        about |= {"status": "oom", "reason": "no memory for 2,000 boxes", "seconds": {}}
+    text = webpage(summary, {})
+    assert "No method gave a time" in text
+    assert text.count("No time: oom: no memory for 2,000 boxes") == 2
+
+
+@pytest.mark.parametrize(
+    ("speedups", "words"),
+    [
+        ({"spp": ratio(2.0), "fast": ratio(4.0)}, "Fast R-CNN was 4.00 times as fast as R-CNN, SPP-net 2.00 times"),
+        ({"spp": ratio(1.02)}, "SPP-net was about as fast as R-CNN"),
+        ({"spp": ratio(0.5)}, "SPP-net was 0.500 times as fast as R-CNN"),
+        (
+            {"spp": ratio(2.0), "fast": ratio(4.0), "fast:svd": ratio(8.0)},
+            "The fastest of 4 methods, Fast R-CNN (SVD), was 8.00 times as fast as R-CNN",
+        ),
+        ({}, "R-CNN took 500 ms per image"),
+    ],
+    ids=["two", "alike", "slower", "three", "alone"],
+)
+def test_the_title_says_the_main_result(speedups: dict[str, Any], words: str) -> None:
+    """Who was how many times as fast as whom; nothing is claimed where the interval holds 1."""
+    assert title(run_of(speedups)) == words
+
+
+def test_methods_are_called_as_in_their_papers() -> None:
+    """Variants and networks keep their names, and a method of a plug-in its own."""
+    assert plain("spp:5+rcnn") == "SPP-net (five scales) + R-CNN"
+    assert plain("rcnn:batch24@zf5") == "R-CNN (batch24) on zf5"
+    assert plain("mine:x") == "mine:x"
+    assert "compressed" in introduce("fast:svd").does
+
+
+def claim(verdict: str, **more: Any) -> dict[str, Any]:
+    """As `harness.quantities.judged` gives one: 102x of SPP Table 10."""
+    return {
+        **{"source": "SPP", "version": "1406.4729v4", "locator": "Table 10", "method": "spp", "variant": ""},
+        **{"backbone": "ZF-5", "train": "", "test": "", "stages": ["conv", "fc"], "quantity": "speedup_total"},
+        **{"part": "", "printed": "102", "reading": "printed", "unit": "x", "relative_to": "rcnn@ZF-5"},
+        **{"hardware": None, "note": "", "measured_as": None, "delta": -0.9, "reason": None, "verdict": verdict},
+        "measured": {"value": 10.0, "low": 9.5, "high": 10.5, "reason": None, "interval": "over images"},
+        **more,
+    }
+
+
+def test_decided_claims_stand_before_the_others() -> None:
+    """What was met, what was not and what is open is told one by one; of the rest, what differs."""
+    apart = "network mini, {} there; other hardware: Nvidia K40 there, CPU (X) here"
+    found = judgements(
+        run_of(
+            {},
+            claims=[
+                claim("not comparable", reason=apart.format("ZF-5")),
+                claim("not comparable", reason=apart.format("VGG16")),
+                claim("not met"),
+                claim("met", printed="8", delta=0.25),
+            ],
+        ),
+        (),
+    )
+    assert [one.verdict for one in found.decided] == ["met", "not met"]
+    assert [(one.printed, one.measured, one.delta) for one in found.decided] == [
+        ("8×", "10.00× [9.50, 10.50]", "+25 %"),
+        ("102×", "10.00× [9.50, 10.50]", "-90 %"),
+    ]
+    assert found.decided[0].about == "SPP-net with ZF-5: speed-up of an image over R-CNN"
+    assert [count for _, count, _ in found.counts] == [1, 1, 0, 2]
+    assert [(one.here, one.there) for one in found.differences] == [
+        ("network mini", "ZF-5; VGG16"),
+        ("hardware: CPU (X)", "Nvidia K40"),
+    ]
+
+
+def test_what_cannot_be_compared_has_no_difference() -> None:
+    """An accuracy on other data is neither better nor worse; what was decided has its difference."""
+    apart = claim("not comparable", reason="network mini, ZF-5 there")
+    text = webpage(run_of({}, claims=[apart, claim("not met")]), {})
+    tables = [part.partition("</table>")[0] for part in text.split('<table class="stacking">')[1:]]
+    assert [("-90" in table, "network mini, ZF-5 there" in table) for table in tables if "102×" in table] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_printed_speedups_are_taken_apart(page: Page) -> None:
+    """The two factors multiply to what the paper prints, as far as three digits go."""
+    told = in_the_papers(page.summary)
+    assert any("SPP Table 10" in sentence for sentence in told)
+    for sentence in told:
+        printed, fewer, rate = (float(number) for number in re.findall(r"([\d.]+)×", sentence))
+        assert fewer * rate == pytest.approx(printed, rel=0.02)
+
+
+def test_a_summary_without_verdicts_says_why() -> None:
+    """No count of nothing, and no claim that all were looked at."""
+    text = webpage(run_of({}, claims=None, claims_reason="they were not asked for"), {}, read_claims())
+    assert "No verdict on the papers’ numbers: they were not asked for." in text
+    assert 'class="tally"' not in text
+
+
+def test_the_report_is_read_heading_by_heading() -> None:
+    """Footnotes keep their numbers, a fence may hold what looks like a heading, and a picture is left out."""
+    text = (
+        "# T\n\nlead\n\n## One\n\n```sh\n## no\n```\n\n![x](y.svg)\n\n### Low\n\n| a |\n|:--|\n| –[^1] |\n\n## Two\n\nz"
+    )
+    sections, notes = read(f"{text}\n\n[^1]: untrained\n")
+    assert [(one.key, str(one.title)) for one in sections] == [("one", "One"), ("two", "Two")]
+    assert 'href="#note-1"' in sections[0].body
+    assert "<h4>Low</h4>" in sections[0].body
+    assert "y.svg" not in sections[0].body
+    assert [(note.number, str(note.reason)) for note in notes] == [(1, "untrained")]
+    assert read("## One\n\n[^1]: is no note here")[0][0].key == "one"
+
+
+def test_figures_take_the_colours_of_the_page() -> None:
+    """Ink follows the page; what stands on a coloured area does not; a file's prologue and size are gone."""
+    svg = (
+        '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="9pt" height="8pt" viewBox="0 0 9 8">'
+        '<path style="fill: #0072B2; stroke: #ffffff"/><path style="stroke: #1A1A1A"/>'
+        '<text style="font-size: 9px; fill: #0072b2">rcnn</text><text style="fill: #ffffff">65</text></svg>'
+    )
+    (plate,) = plates({"stages": svg}).values()
+    assert plate.svg.startswith('<svg role="img" aria-label="Where the time of one image goes" viewBox="0 0 9 8">')
+    assert "fill: #0072B2; stroke: var(--paper)" in plate.svg
+    assert plate.svg.count("var(--ink)") == 2
+    assert "fill: #ffffff" in plate.svg
+    assert plate.how_to_read
+
+
+def test_every_figure_says_how_to_read_it(page: Page) -> None:
+    """No figure that the harness draws is without its sentence, and each is in the page once."""
+    known = plates(page.figures)
+    assert set(known) == set(page.figures)
+    assert all(plate.how_to_read for plate in known.values())
+    for name in page.figures:
+        assert page.html.count(f'id="plate-{name}"') == 1
+
+
+def test_prose_is_not_broken_before_a_unit() -> None:
+    """Nor within an option; and it stays a text."""
+    assert prose("18 % of <b>; --repeats") == "18\N{NO-BREAK SPACE}% of &lt;b&gt;; <code>--repeats</code>"
+
+
+def test_the_same_run_gives_the_same_bytes(page: Page) -> None:
+    """A page that was written yesterday can be held against one of today."""
+    assert Page(page.summary, page.manifest, page.figures).html == page.html
