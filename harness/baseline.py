@@ -17,7 +17,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.gates.manifests import damage, first_error
+from harness.forms.form import first_error
+from harness.gates.manifests import damage
 from harness.storage import StorageError, write_text
 
 __all__ = ["QUANTITIES", "SCHEMA_VERSION", "BaselineError", "Baselines", "Cost", "Entry", "MethodEntry", "Origin"]

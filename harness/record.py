@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 __all__ = ["SCHEMA_VERSION", "Condition", "Role", "Sample", "Status"]
 
@@ -22,10 +22,15 @@ Role = Literal["measured", "unmarked", "sweep"]
 """``measured`` samples make the figures; ``unmarked`` ones were timed without marks, beside a measured one of the same
 image, to see what marking costs; ``sweep`` ones were taken on inputs that were changed on purpose."""
 
+_DESCRIBED = {"use_attribute_docstrings": True}
+"""What stands below a field describes it in the published schema, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One method on one image, measured once: a line of ``samples.jsonl``."""
+
+    __pydantic_config__: ClassVar[dict[str, bool]] = _DESCRIBED
 
     process: int
     repeat: int
@@ -101,6 +106,8 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """What the machine was like between two blocks: a line of ``conditions.jsonl``."""
+
+    __pydantic_config__: ClassVar[dict[str, bool]] = _DESCRIBED
 
     process: int
     sequence: int

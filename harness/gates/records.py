@@ -1,4 +1,4 @@
-"""What the files of a run must hold for a gate to read them, its manifest aside, as types; they may hold more.
+"""Do the files of a run, its manifest aside, hold what a gate reads of them, and do they belong together?
 
 A file that is gone, or that something else wrote, is refused in a line that names it. To be summarised it must not:
 detections that were lost are no accuracy that was lost.
@@ -7,13 +7,14 @@ detections that were lost are no accuracy that was lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AllowInfNan, BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import TypeAdapter, ValidationError
 
-from harness.gates.manifests import first_error
+from harness.forms.form import first_error
+from harness.forms.records import Detection, Fit, Flops, Logged, Truth, stray
 from harness.record import Condition, Sample
 from harness.runs import RunError, RunFolder
 from harness.storage import read_lines
@@ -26,84 +27,11 @@ _ADVICE = "measure again, it cannot be judged"
 _TIMES = ("conv", "features", "total")
 """That methods are compared by."""
 
-_Number = Annotated[float, AllowInfNan(False)]
-_Length = Annotated[_Number, Field(ge=0)]
-_Box = tuple[_Number, _Number, _Length, _Length]
-"""``x y w h``."""
-
-
-class _Image(BaseModel):
-    id: str
-    width: _Number | None = None
-    height: _Number | None = None
-
-
-class _Object(BaseModel):
-    image_id: str
-    category_id: int
-    bbox: _Box
-    ignore: int | bool
-
-
-class _Category(BaseModel):
-    id: int
-    name: str
-
-
-class _Truth(BaseModel):
-    images: Annotated[list[_Image], Field(min_length=1)]
-    annotations: list[_Object]
-    categories: list[_Category]
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if len(self.ids) < len(self.images):
-            raise ValueError("an image is in it twice")
-        if [one.id for one in self.categories] != list(range(1, len(self.categories) + 1)):
-            raise ValueError("the categories are not numbered from 1")
-        if len({one.name for one in self.categories}) < len(self.categories):
-            raise ValueError("two categories have one name")
-        if wrong := _stray(self.annotations, self):
-            raise ValueError(f"annotations: {wrong}")
-        return self
-
-    @property
-    def ids(self) -> set[str]:
-        return {one.id for one in self.images}
-
-
-class _Row(BaseModel):
-    image_id: str
-    category_id: int
-    bbox: _Box
-    score: _Number
-
-
-class _Logged(BaseModel):
-    image_id: str
-    rows: list[_Row]
-
-
-class _Fit(BaseModel):
-    fit_seconds: dict[str, _Length]
-
-
-class _Counts(BaseModel):
-    reason: str | None
-    images: dict[str, dict[str, _Number]] | None = None
-    bytes: dict[str, dict[str, _Number]] | None = None
-    launches: dict[str, dict[str, _Number]] | None = None
-
-
-class _Flops(BaseModel):
-    methods: dict[str, _Counts]
-
-
-_TRUTH = TypeAdapter(_Truth)
-_ROWS = TypeAdapter(list[_Row])
-_LOGGED = TypeAdapter(_Logged)
-_FIT = TypeAdapter(_Fit)
-_FLOPS = TypeAdapter(_Flops)
+_TRUTH = TypeAdapter(Truth)
+_ROWS = TypeAdapter(list[Detection])
+_LOGGED = TypeAdapter(Logged)
+_FIT = TypeAdapter(Fit)
+_FLOPS = TypeAdapter(Flops)
 _SAMPLE = TypeAdapter(Sample)
 _CONDITION = TypeAdapter(Condition)
 
@@ -145,7 +73,7 @@ def _check_samples(path: Path, samples: list[Sample], manifest: Mapping[str, Any
         raise RunError(f"{path} has no samples, though the run is complete; {_ADVICE}")
 
 
-def _check_detections(folder: RunFolder, method: str, truth: _Truth) -> None:
+def _check_detections(folder: RunFolder, method: str, truth: Truth) -> None:
     """One file of a finished method, and a log while it goes on; one of them must be there."""
     finished = folder.detections_path(method)
     log = finished.with_suffix(".jsonl")
@@ -155,20 +83,9 @@ def _check_detections(folder: RunFolder, method: str, truth: _Truth) -> None:
         _check_rows(log, logged.rows, truth)
 
 
-def _check_rows(path: Path, rows: list[_Row], truth: _Truth) -> None:
-    if wrong := _stray(rows, truth):
+def _check_rows(path: Path, rows: list[Detection], truth: Truth) -> None:
+    if wrong := stray(rows, truth):
         raise RunError(f"{path} is damaged: {wrong}; {_ADVICE}")
-
-
-def _stray(rows: Collection[_Row | _Object], truth: _Truth) -> str | None:
-    """What is of no image or class of the truth; None where nothing is."""
-    known, n_classes = truth.ids, len(truth.categories)
-    for row in rows:
-        if row.image_id not in known:
-            return f"image {row.image_id} is not in the truth"
-        if not 1 <= row.category_id <= n_classes:
-            return f"there is no category {row.category_id}"
-    return None
 
 
 def _whole(form: TypeAdapter[Held], path: Path) -> Held:

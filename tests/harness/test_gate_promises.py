@@ -23,7 +23,7 @@ from verdicts import Planted, by_title, edited, relogged
         (lambda summary: summary["methods"].pop("fast"), "fast is missing"),
         (lambda summary: summary["methods"]["spp"]["seconds"].pop("conv"), "methods.spp.seconds.conv: field required"),
         (lambda summary: summary["methods"]["spp"]["map"]["voc10"].update(low=None), "low is null without a reason"),
-        (lambda summary: summary.update(claims_reason=None), "claims is null without a reason"),
+        (lambda summary: summary.update(claims=None, claims_reason=None), "claims is null without a reason"),
         (lambda summary: summary["trust"].update(verdict="perhaps"), "trust.verdict"),
         (lambda summary: summary["methods"]["spp"]["map"]["voc07"].update(value="0.7"), "valid number"),
         (lambda summary: summary["methods"]["spp"].update(status="oom", reason=None), "methods.spp.reason"),
