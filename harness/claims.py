@@ -43,17 +43,22 @@ UNITS = {
     "speedup_conv": "x",
     "speedup_total": "x",
     "speedup_train": "x",
-    "flop_ratio_conv": "x",
+    "pixel_ratio_conv": "x",
 }
 """Each quantity that a claim may be about, and the unit in which it is kept.
 
-Times in s are for one image, those in h and d for a set of images. A share is that of the time of a forward pass.
+Times in s are for one image, those in h and d for a set of images. A share is that of the time of a forward pass; a
+ratio of pixels is that of those which the convolutions read.
 """
 
 READINGS = ("printed", "about", "cut", "by eye")
 """How the digits are to be read; `Claim.low` and `Claim.high` say what each allows."""
 
 _PRINTED = re.compile(r"\d+(\.\d+)?")
+
+
+_TWO_MACHINES = "two machines: "
+"""What the hardware of a ratio begins with, if its two times were not taken on one."""
 
 
 class ClaimError(ValueError):
@@ -127,6 +132,11 @@ class Claim:
         if self.reading == "about" and not self.decimals:
             return self.half_unit * 10.0 ** (len(self.printed) - len(self.printed.rstrip("0")))
         return self.half_unit * {"printed": 1.0, "about": 1.0, "cut": 2.0, "by eye": 10.0}[self.reading]
+
+    @property
+    def one_machine(self) -> bool:
+        """Whether no two machines are behind the number, as far as the source says."""
+        return not (self.hardware or "").startswith(_TWO_MACHINES)
 
     @property
     def name(self) -> str:

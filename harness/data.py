@@ -118,7 +118,7 @@ def fetch(name: str, to: Path, tell: Callable[[str], None]) -> Path:
         DatasetError: no such name, no connection, too little room, or a file with another checksum.
     """
     if name not in _ARCHIVES:
-        raise DatasetError(f"nothing to fetch by the name {name!r}; there are {', '.join(NAMES)}")
+        raise DatasetError(f"nothing to fetch by the name {name!r}; there is {', '.join(NAMES)}")
     archives = _archives(name, to)
     missing = [archive for archive in archives if not archive.unpacked]
     if missing:

@@ -12,23 +12,41 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import detectors
+from detectors.contract import Detector
 from harness.flops import ImageShape, count_image
 from harness.metatensors import META
 from harness.networks import AS_PRINTED
 
-__all__ = ["CLASSES", "IMAGE", "METHODS", "TABLE", "counted", "main", "operations"]
+__all__ = ["CLASSES", "IMAGE", "METHODS", "TABLE", "counted", "main", "on_meta", "operations"]
 
 IMAGE = ImageShape(height=375, width=500, proposals=2000)
 CLASSES = 20
 METHODS = ("rcnn", "spp", "spp:5", "fast", "fast:svd")
 TABLE = Path(__file__).with_name("operations.json")
+
+
+def on_meta(network: str, methods: Iterable[str]) -> Iterator[tuple[str, Detector]]:
+    """Each method's name with its detector of VOC's classes, on the meta device.
+
+    Raises:
+        detectors.WeightsError: no such network.
+        detectors.MethodError: no such method.
+    """
+    generator = torch.Generator().manual_seed(0)
+    backbone = detectors.load_backbone(network, "random", generator=generator)
+    for name in methods:
+        method = detectors.load(name)
+        make: Any = method.detector
+        detector = make(CLASSES, method.config, backbone, META)
+        detector.initialise(generator=generator)
+        yield name, detector
 
 
 def operations(network: str, methods: Sequence[str] = METHODS, image: ImageShape = IMAGE) -> dict[str, dict[str, int]]:
@@ -38,16 +56,7 @@ def operations(network: str, methods: Sequence[str] = METHODS, image: ImageShape
         detectors.WeightsError: no such network.
         detectors.MethodError: no such method.
     """
-    generator = torch.Generator().manual_seed(0)
-    backbone = detectors.load_backbone(network, "random", generator=generator)
-    found = {}
-    for name in methods:
-        method = detectors.load(name)
-        make: Any = method.detector
-        detector = make(CLASSES, method.config, backbone, META)
-        detector.initialise(generator=generator)
-        found[name] = count_image(detector, image).operations
-    return found
+    return {name: count_image(detector, image).operations for name, detector in on_meta(network, methods)}
 
 
 def counted() -> dict[str, Any]:

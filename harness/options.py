@@ -108,6 +108,27 @@ Overwrite = Annotated[bool, _other("--overwrite", "Replace the run in --out.")]
 RequireGpu = Annotated[bool, _other("--require-gpu", "Refuse to run without a GPU (exit code 3).")]
 AsJson = Annotated[bool, _other("--json", "Print JSON, and nothing else, on standard output.")]
 
+PhotographsName = Annotated[
+    Text, _planned("--dataset", "voc:DIR, or another data set. [drawn scenes of VOC's size; for time alone]")
+]
+NetworkWeights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        help="For accuracy, of each network: zf5=FILE, vgg16=torchvision; as often as needed. [none: untrained]",
+        metavar="BACKBONE=FILE",
+        show_default=False,
+    ),
+]
+AccuracyProposals = Annotated[
+    Text, _planned("--proposals", "Boxes where accuracy is measured, such as the authors'. [selective-search]")
+]
+PresetImages = Annotated[
+    Text, _planned("--images", "First images of the test split only. [100 for time; all 4,952 for accuracy]")
+]
+Quick = Annotated[bool, _other("--quick", "A smoke version: few boxes on two images. It decides nothing.")]
+ReproductionOut = Annotated[Path | None, _other("--out", "Folder of its own. [results/scratch/NAME-DATE-TIME]")]
+
 BaselineFile = Annotated[
     Path, _other("--baseline", "JSON file with an entry for each device; made by the first run on a device.")
 ]

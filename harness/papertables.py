@@ -23,6 +23,9 @@ Judged = Mapping[str, Any]
 
 _COLUMNS = tuple(field.name for field in fields(Claim))
 
+_TIMELESS = frozenset({"map", "ap", "pixel_ratio_conv"})
+"""Quantities that are neither a time nor made of times."""
+
 
 class PaperTableError(ValueError):
     """There is no such table, or two published numbers claim one cell; the message is one line."""
@@ -63,6 +66,12 @@ class PaperTable:
     def judged(self) -> list[Judged]:
         """All that was measured for it, row by row."""
         return [cell.judged for row in self.rows for cell in row.cells if cell.judged is not None]
+
+    @property
+    def hardware(self) -> list[str | None]:
+        """What its times, and ratios and shares of times, were taken on, each once; None where that is not stated."""
+        published = (cell.claim for row in self.rows for cell in row.cells if cell.claim is not None)
+        return list(dict.fromkeys(claim.hardware for claim in published if claim.quantity not in _TIMELESS))
 
 
 class _Selector(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from harness.claims import Claim
-from harness.rendering import caption
+from harness.rendering import caption, verdicts
 from harness.rendering.cells import headline_cells, plus_minus, status
 from harness.rendering.published import published_beside
 from harness.rendering.roofline import in_a_line
@@ -47,7 +47,15 @@ def terminal(summary: Summary, claims: Iterable[Claim] = ()) -> RenderableType:
     if papers:
         parts += [Text("\nWhat the papers print, on their data and GPUs", "bold")]
         parts += [_table((*(name.replace("\ns/image", "\ns") for name in _COLUMNS), "source"), papers, style="dim")]
+    parts += [Text(line, "dim") for line in _claims(summary)]
     return Group(*parts, *_trust(summary))
+
+
+def _claims(summary: Summary) -> list[str]:
+    """How many published numbers have each verdict, where any can be compared."""
+    judged = summary.get("claims") or ()
+    comparable = any(one["verdict"] != "not comparable" for one in judged)
+    return [f"published numbers: {verdicts.counts(judged)}; see the report"] if comparable else []
 
 
 def _trust(summary: Summary) -> list[Text]:

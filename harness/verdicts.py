@@ -1,8 +1,8 @@
 """Does a measured number agree with a published one? Decided between two intervals, never between two points.
 
 A published number stands for an interval: what its digits allow (`harness.claims.Claim.low` and ``high``). A measured
-one has its 95 % interval. Speed-ups and accuracies are achievements, so what is as good or better meets them; a share
-of the time and a ratio of operations describe, so what is about as large meets them. Each rule allows a margin, gives
+one has its 95 % interval. Speed-ups and accuracies are achievements, so what is nearly as good or better meets them; a
+share of the time and a ratio of pixels describe, so what is about as large meets them. Each rule allows a margin, gives
 exactly one of met, not met and inconclusive, and decides every number that is measured narrowly enough.
 
 Seconds, hours and days say more of the hardware than of the method, and are never judged.
@@ -28,7 +28,7 @@ MARGIN_POINTS = 1.0
 """Of a published average precision, in points: runs of one paper's code with other seeds are some tenths apart."""
 
 _AT_LEAST = frozenset({"map", "ap", "speedup_conv", "speedup_total", "speedup_train"})
-_AS_LARGE = frozenset({"share", "flop_ratio_conv"})
+_AS_LARGE = frozenset({"share", "pixel_ratio_conv"})
 
 
 class Range(NamedTuple):
@@ -39,15 +39,20 @@ class Range(NamedTuple):
 
 
 def at_least(printed: Range, measured: Range, margin: float) -> Verdict:
-    """For achievements, where more is better.
+    """For achievements, where more is better. One threshold: the least that was printed, less `margin`.
 
-    - not met: all of `measured` is below all that was printed;
-    - met: it reaches what was printed, and none of it is more than `margin` below that;
-    - inconclusive: it reaches what was printed, and more than the margin below that, too.
+    - met: all of `measured` is at the threshold or above;
+    - not met: all of it is below;
+    - inconclusive: it has a part on either side.
+
+    So what is met has, with the confidence of the interval, all of what was printed but the margin. What a process adds
+    to all of its times is in no interval over its images: without a margin in not met, too, a faithful number would be
+    missed the sooner the more quietly it was measured.
     """
-    if measured.high < printed.low:
+    threshold = printed.low - margin
+    if measured.high < threshold:
         return "not met"
-    return "met" if measured.low >= printed.low - margin else "inconclusive"
+    return "met" if measured.low >= threshold else "inconclusive"
 
 
 def as_large(printed: Range, measured: Range, margin: float) -> Verdict:

@@ -1,14 +1,16 @@
 """What keeps a measured number from being held against a published one: each thing that differs, named on both sides.
 
 A ratio of times needs the same networks, the same arithmetic and about as many boxes. It does not need the same
-hardware, nor weights that were trained: time does not depend on their values. An average precision needs the same data
-and weights that were trained as the paper's were. Seconds and hours are those of their hardware.
+hardware, nor weights that were trained: time does not depend on their values. But both of its times must be of one
+machine, here and there. An average precision needs the same data, boxes and rule of which detections are kept, and
+weights that were trained as the paper's were. Seconds and hours are those of their hardware.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from harness.claims import Claim
@@ -33,6 +35,9 @@ _TRAINVAL = ("VOC07", "VOC07 trainval")
 
 _COUNTED_BOXES = re.compile(r"(\d+) proposals")
 
+_FILES = frozenset({".npz", ".json", ".mat"})
+"""What boxes may be read from, or a folder."""
+
 _ASIDE = "interval"
 """The finding that asks for narrow intervals. A verdict looks at the interval itself."""
 
@@ -48,15 +53,18 @@ def differences(claim: Claim, summary: Mapping[str, Any], method: str, baseline:
     """
     if claim.quantity in SCORES:
         found = [*_training(summary, method), *_network(claim, summary, method), *_test_set(claim, summary)]
-        return found if found[:1] == [UNTRAINED] else [*found, *_training_set(claim, summary)]
+        if found[:1] == [UNTRAINED]:
+            return found
+        return [*found, *_training_set(claim, summary), *_source_of_boxes(summary), *_policy(summary)]
     found = _hardware(claim, summary) if claim.unit in ("s", "h") else []
+    found += [] if claim.one_machine else ["its two times are of two machines there"]
     found += _network(claim, summary, method)
     if baseline is not None:
         own, printed = ran_on(summary, baseline), (claim.relative_to or "").partition("@")[2]
         if (own, printed) != (ran_on(summary, method), claim.backbone):
             found += _unlike("the baseline's network", own, printed)
     precision = summary["plan"].get("precision") or "fp32"
-    if claim.quantity != "flop_ratio_conv" and precision != "fp32":
+    if precision != "fp32":
         found.append(f"precision {precision}, float32 there")
     return found + _boxes(claim, summary)
 
@@ -134,9 +142,26 @@ def _test_set(claim: Claim, summary: Mapping[str, Any]) -> list[str]:
     named, most = _COUNTED_BOXES.fullmatch(claim.part), plan.get("max_proposals")
     if named and most != int(named[1]):
         found.append(f"at most {most} boxes an image, {named[1]} there")
-    if plan.get("proposals") == "uniform":
-        found.append("proposals drawn at random, selective search there")
     return found
+
+
+def _source_of_boxes(summary: Mapping[str, Any]) -> list[str]:
+    """Boxes that a file holds may be those that the authors published; what makes boxes anew makes others."""
+    spec = summary["plan"].get("proposals")
+    if spec is None:
+        return ["source of the proposals not recorded, the authors' boxes there"]
+    name, colon, mode = str(spec).partition(":")
+    if name == "selective-search":
+        return [f"selective search of OpenCV{f' ({mode})' if mode else ''}, the authors' boxes there"]
+    if name == "uniform":
+        return ["proposals drawn at random, selective search there"]
+    read = not colon and ("/" in name or PurePath(name).suffix in _FILES)
+    return [] if read else [f"proposals {spec}, the authors' boxes there"]
+
+
+def _policy(summary: Mapping[str, Any]) -> list[str]:
+    policy = summary["plan"].get("policy")
+    return [] if policy == "paper" else [f"policy {policy or 'not recorded'}, the paper's there"]
 
 
 def _training_set(claim: Claim, summary: Mapping[str, Any]) -> list[str]:

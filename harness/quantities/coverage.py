@@ -16,18 +16,21 @@ from harness.intervals import Estimate
 from harness.quantities.estimates import as_dict, interval_over, mean_over, missing, ratio_over
 from harness.quantities.observations import Floats, Observations
 
-__all__ = ["Measured", "covered", "flop_ratio", "left_out", "mean_ap", "seconds", "share", "speedup"]
+__all__ = ["Measured", "covered", "left_out", "mean_ap", "seconds", "share", "speedup", "with_pooling"]
 
 Measured = dict[str, Any]
 """``value``, ``low``, ``high``, ``reason`` and what the ``interval`` covers."""
 
-_UNTIL_SUPPRESS = ("prepare", "conv", "pool", "fc", "decode", "unattributed")
-"""What a share is of. Suppression is not among what the source's shares add up to [FRCN Figure 2; its test.py]."""
+_PARTS_OF_TOTAL = ("prepare", "conv", "pool", "fc", "decode", "suppress")
+
+_FORWARD = ("conv", "pool", "fc", "decode", "unattributed")
+"""What a share is of: the forward pass, which begins with the prepared image and ends before suppression. The source's
+parts add up to less than its time of an image, in which the image is prepared, too [FRCN Figure 2; its test.py].
+"""
 
 _STAGES = {
     "conv": ("conv",),
     "speedup_conv": ("conv",),
-    "flop_ratio_conv": ("conv",),
     "pool": ("pool",),
     "fc": ("fc",),
     "total": ("total",),
@@ -36,7 +39,7 @@ _STAGES = {
 }
 """By quantity, where the source does not say what is covered."""
 
-_PARTS: Mapping[str, tuple[str, ...]] = {"fc6": (), "fc7": (), "other": ("prepare", "decode", "unattributed")}
+_PARTS: Mapping[str, tuple[str, ...]] = {"fc6": (), "fc7": (), "other": ("decode", "unattributed")}
 """By layer [FRCN Figure 2], where that is not a stage. The two fully connected layers are one stage here."""
 
 
@@ -49,8 +52,20 @@ def left_out(stages: Sequence[str], quantity: str) -> str | None:
     """Which parts of a total are not among `stages`, in words; None where that says nothing new."""
     if quantity not in ("total", "speedup_total") or "total" in stages:
         return None
-    absent = [name for name in _UNTIL_SUPPRESS[:-1] if name not in stages]
-    return f"over {' + '.join(stages)}; {', '.join([*absent, 'suppress'])} left out" if absent else None
+    absent = [name for name in _PARTS_OF_TOTAL if name not in stages]
+    others = [name for name in absent if name != "suppress"]
+    return f"over {' + '.join(stages)}; {', '.join(absent)} left out" if others else None
+
+
+def with_pooling(claim: Claim) -> tuple[str, ...] | None:
+    """What a ratio covers if pooling is inside, where its source leaves that open; else None.
+
+    Of one network's time of fc the versions of a paper say that it starts from the feature maps, or from what was
+    pooled of them [SPP v1, v2, v4 4.3].
+    """
+    if claim.source == "SPP" and claim.quantity == "speedup_total" and claim.stages == ("conv", "fc"):
+        return ("conv", "pool", "fc")
+    return None
 
 
 def seconds(own: Observations, stages: Sequence[str], proposal_seconds: Mapping[str, float | None]) -> Measured:
@@ -75,22 +90,11 @@ def speedup(baseline: Observations, own: Observations, stages: Sequence[str]) ->
 
 
 def share(own: Observations, stages: Sequence[str]) -> Measured:
-    """Of the time until suppression, in percent."""
-    if lack := _lack(own, stages) or _lack(own, _UNTIL_SUPPRESS):
+    """Of the time of the forward pass, in percent."""
+    if lack := _lack(own, stages) or _lack(own, _FORWARD):
         return _nothing(lack)
-    part, whole = _sum(own, stages), _sum(own, _UNTIL_SUPPRESS)
+    part, whole = _sum(own, stages), _sum(own, _FORWARD)
     return _of(ratio_over(part, whole, own.blocks, None), len(part), 100.0)
-
-
-def flop_ratio(baseline: Mapping[str, Any], own: Mapping[str, Any]) -> Measured:
-    """Of the convolutional layers, from two methods of the result model; exact, so that both ends are the value."""
-    for about in (baseline, own):
-        if about.get("flops") is None:
-            return _nothing(str(about.get("flops_reason") or "floating-point operations were not counted"))
-    if not own["flops"]["conv"]:
-        return _nothing("no operation of its conv is counted")
-    value = float(baseline["flops"]["conv"] / own["flops"]["conv"])
-    return {"value": value, "low": value, "high": value, "reason": None, "interval": None}
 
 
 def mean_ap(about: Mapping[str, Any], claim: Claim) -> Measured:

@@ -1,5 +1,7 @@
 """Each published number of a run's methods beside the run's own: what was measured for it, and the verdict.
 
+Where a source leaves open whether pooling is in a ratio, both are measured, and what decides must come out either way.
+
 A claim and a method belong together where they have the same name; where the run has that method on several networks,
 the one which the claim is about. All that differs otherwise is told, and then there is no verdict but the number stands
 where there is one.
@@ -8,14 +10,15 @@ where there is one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from harness.claims import Claim
+from harness.estimate import Estimate as Shown
 from harness.networks import is_printed_as, split
 from harness.quantities import coverage
 from harness.quantities.comparability import SCORES, UNTRAINED, differences, doubt, ran_on
-from harness.quantities.coverage import Measured, covered, left_out
+from harness.quantities.coverage import Measured, covered, left_out, with_pooling
 from harness.quantities.estimates import missing
 from harness.quantities.observations import Observed
 from harness.verdicts import Verdict, delta, verdict
@@ -25,11 +28,11 @@ __all__ = ["JUDGED", "Judged", "judge", "judged"]
 Judged = dict[str, Any]
 """All columns of a claim, ``measured_as``, ``measured`` in the claim's unit, ``verdict``, ``delta``, ``reason``."""
 
-JUDGED = SCORES | {"conv", "pool", "fc", "total", "full_system", "share"}
-JUDGED |= {"speedup_conv", "speedup_total", "flop_ratio_conv"}
-"""Quantities that a run measures. Hours of training are another kind of run."""
+JUDGED = SCORES | {"conv", "pool", "fc", "total", "full_system", "share", "speedup_conv", "speedup_total"}
+"""Quantities that a run measures. Hours of training are another kind of run, and pixels are counted without any."""
 
 _TOO_WIDE = "the interval reaches what would meet it and what would not; measure more images or --processes"
+_POOLING = "it depends on whether pooling is inside, which the paper does not say"
 _OF_HARDWARE = "seconds and hours are those of their hardware"
 
 
@@ -127,11 +130,35 @@ def _judge_one(
     stages = covered(claim)
     measured_as = {"method": method, "baseline": baseline, "stages": list(stages)}
     measured = _measure(claim, summary, observed, (method, baseline), proposal_seconds)
-    of_time = claim.quantity not in SCORES and claim.quantity != "flop_ratio_conv"
-    found = judged(claim, measured_as, measured, differing, doubt(summary) if of_time else None)
-    if found["verdict"] != "not comparable" and (besides := left_out(stages, claim.quantity)):
-        found["reason"] = "; ".join(each for each in (found["reason"], besides) if each)
+    doubtful = None if claim.quantity in SCORES else doubt(summary)
+    found = judged(claim, measured_as, measured, differing, doubtful)
+    if found["verdict"] == "not comparable":
+        return found
+    told = [found["reason"], left_out(stages, claim.quantity)]
+    pooled = with_pooling(claim)
+    if pooled is not None and measured["value"] is not None:
+        whole = replace(claim, stages=pooled)
+        pair = (method, baseline)
+        inside = judged(whole, None, _measure(whole, summary, observed, pair, proposal_seconds), (), doubtful)
+        if found["verdict"] != "inconclusive" and inside["verdict"] != found["verdict"]:
+            found["verdict"] = "inconclusive"
+            told.insert(0, _POOLING)
+        told.append(_with_pool(inside))
+    found["reason"] = "; ".join(each for each in told if each) or None
     return found
+
+
+def _with_pool(inside: Judged) -> str:
+    """The number that it would be, and what it would come to."""
+    of = inside["measured"]
+    if of["value"] is None:
+        return f"with pool not known: {of['reason']}"
+    decimals = Shown(of["value"], of["low"], of["high"]).decimals
+    value, *ends = (round(of[end], decimals) for end in ("value", "low", "high") if of[end] is not None)
+    told = f"{value:.{max(decimals, 0)}f}×"
+    if ends:
+        told += f" [{', '.join(f'{end:.{max(decimals, 0)}f}' for end in ends)}]"
+    return f"with pool {told}: {inside['verdict']}"
 
 
 def _measure(
@@ -152,8 +179,6 @@ def _measure(
         return _nothing(UNTRAINED) if UNTRAINED in differing else coverage.mean_ap(about[method], claim)
     if claim.relative_to is not None and baseline is None:
         return _nothing("the run has no such baseline")
-    if claim.quantity == "flop_ratio_conv":
-        return coverage.flop_ratio(about[str(baseline)], about[method])
     own, stages = observed.by_method[method], covered(claim)
     if claim.quantity == "share":
         return coverage.share(own, stages)

@@ -127,7 +127,8 @@ def _run_section(summary: Summary, notes: Notes, counted: bool) -> list[str]:
             for row in shown
         ]
         covers = f"In brackets: 95 % interval {caption.interval(summary)}."
-        return ["## Anatomy of the speed-ups", table(header, lines, words=(0, 1)), f"{_HOW_TO_READ} {covers}"]
+        whole = ["## Anatomy of the speed-ups", table(header, lines, words=(0, 1)), f"{_OLD_HOW_TO_READ} {covers}"]
+        return [*whole, *_of_sums(summary, notes)]
     if not counted:
         return []
     old = []
@@ -145,11 +146,39 @@ def _ratios(row: PartRow, notes: Notes) -> list[str]:
     ]
 
 
+def _of_sums(summary: Summary, notes: Notes) -> list[str]:
+    """What the ratio of utilisation of features and total is made of; nothing where the summary does not know."""
+    found: Mapping[str, Any] = summary.get("anatomy") or {}
+    lines = [
+        [
+            name,
+            escaped(method),
+            in_brackets(estimate(of[name], "speedup", _NO_PART), notes, "×", interval=True),
+            in_brackets(estimate(of[name], "flop_ratio", str(of[name]["reason"])), notes, "×"),
+            *(in_brackets(estimate(of[name], f"{key}_ratio", _NO_PART), notes, "×", interval=True) for key in _FACTORS),
+        ]
+        for name in ("features", "total")
+        for method, of in found.items()
+        if "mix_ratio" in of.get(name, {})
+    ]
+    if not lines:
+        return []
+    header = ("sum", "method", "speed-up", "= operations", *(f"× {key}" for key in _FACTORS))
+    return [table(header, lines, words=(0, 1)), _HOW_SUMS_ARE_READ]
+
+
 _OLD_HOW_TO_READ = (
     "A measured speed-up is the ratio of operations times the ratio of utilisation, which is that of the rates at "
-    "which operations are carried out: below 1 the method keeps the device less busy than the baseline does."
+    "which operations are carried out: below 1 the method carries out fewer counted operations a second than the "
+    "baseline does. Pooling by maximum and suppression take time and count none, so they are shown as time."
 )
-_HOW_TO_READ = (
-    f"{_OLD_HOW_TO_READ} The ratio of utilisation of a sum also holds what it is made of: a method that saves most "
-    "where operations are cheap, or dear, comes to another mean rate. Stages without operations are shown as time."
+_FACTORS = ("mix", "rate", "uncounted")
+_HOW_SUMS_ARE_READ = (
+    "The ratio of utilisation of a sum is three factors. Mix: the baseline's time in the stages whose operations are "
+    "counted, over what the method's operations would take there at the baseline's rates, and this over the ratio of "
+    "operations; it is large where the method leaves its operations in stages that the baseline carries out fast. "
+    "Rate: what they would take at the baseline's rates over what they took, so the gain of the same stages. "
+    "Uncounted: how many times as long all takes as what is counted, the baseline's over the method's; it is less than "
+    "one where pooling, suppression and what lies between the stages are a larger part of the method's time. "
+    "Operations times mix is what the method would save at the baseline's rates."
 )

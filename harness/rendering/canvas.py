@@ -8,6 +8,7 @@ one, and with text as text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import floor, log10
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ STYLE: Any = {
 WEB_STYLE: Any = {
     **STYLE,
     "svg.fonttype": "none",
-    "figure.figsize": (5.6, 4.0),
+    "figure.figsize": (5.0, 4.0),
     "font.size": 11,
     "axes.titlesize": 11,
     "figure.facecolor": "none",
@@ -88,7 +89,7 @@ def _subtitle(summary: Summary) -> str:
 
 def aside(figure: Figure, text: str) -> None:
     """A muted line below everything, cut where it would not fit."""
-    figure.supxlabel(shortened(text, 62 if narrow() else 120), fontsize="small", color=MUTED)
+    figure.supxlabel(shortened(text, 55 if narrow() else 120), fontsize="small", color=MUTED)
 
 
 def legend(
@@ -113,7 +114,7 @@ def legend(
         for look in looks.values()
     ]
     texts = [shortened(name, 60) for name in labels or looks]
-    characters = 56 if narrow() else 115
+    characters = 50 if narrow() else 115
     columns = min(len(texts), max(1, characters // (max(map(len, texts)) + 8)))
     placed = figure.legend(handles, texts, loc="outside lower center", ncols=columns, frameon=False, handlelength=2.6)
     if note:
@@ -122,15 +123,28 @@ def legend(
 
 
 def time_axis(axes: Axes, which: str) -> None:
-    """Make the axis ``x`` or ``y`` logarithmic, with ticks at 1, 2 and 5, in seconds or milliseconds."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Make the axis ``x`` or ``y`` logarithmic, with three ticks or more, in seconds, milliseconds or microseconds."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * max(low, 1e-9) else (1,)))
+    most = 5 if which == "x" and narrow() else 8  # labels beside each other take more room than above
+    digits = next((each for each in _DIGITS if _FEWEST <= len(_between(low, high, each)) <= most), None)
+    axis.set_major_locator(MaxNLocator(4) if digits is None else LogLocator(subs=digits))
     axis.set_major_formatter(FuncFormatter(lambda seconds, _position: _tick(seconds)))
     axis.set_minor_formatter(NullFormatter())
+
+
+_DIGITS = ((1, 2, 5), (1, 3), (1,), (1, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
+"""Of ticks on a logarithmic axis, best first."""
+_FEWEST = 3
+
+
+def _between(low: float, high: float, digits: Sequence[float]) -> list[float]:
+    """Which ticks an axis of times from `low` to `high` has."""
+    exponents = range(floor(log10(max(low, 1e-9))), floor(log10(max(high, 1e-9))) + 1)
+    return [tick for exponent in exponents for digit in digits if low <= (tick := digit * 10.0**exponent) <= high]
 
 
 def _tick(seconds: float) -> str:
@@ -144,9 +158,10 @@ def shortened(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
-def in_words(seconds: Estimate) -> str:
-    """In the unit that a reader would say, three digits or the fewer that the interval supports."""
-    value = seconds.value or 0.0
-    shown, unit = (seconds, "s") if value >= 1 else (seconds.shifted(3), "ms")
+def in_words(seconds: Estimate, unit: str | None = None) -> str:
+    """In ``s`` or ``ms``, or the one of them that a reader would say; three digits or the fewer that the interval
+    supports."""
+    unit = unit or ("s" if (seconds.value or 0.0) >= 1 else "ms")
+    shown = seconds if unit == "s" else seconds.shifted(3)
     decimals = min(shown.decimals, Estimate(shown.value).decimals)
     return f"{rounded(shown.value or 0.0, decimals)} {unit}"

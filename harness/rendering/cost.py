@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["cost"]
 
+_FEWEST_IMAGES, _FEWEST_POINTS = 3, 2
+"""Different values without which a panel shows nothing: of images as they are, and of what was changed on purpose."""
 _PANELS = {"proposals": ("boxes", "proposals"), "megapixels": ("megapixels", "megapixels of the image")}
 """By what the lines are over: its name in the series, and on the axis."""
 
 
 def cost(summary: Summary) -> Figure | None:
-    """None for a summary without the times of single images.
+    """None for a summary without the times of single images, and where these are all of one size.
 
     Where inputs were changed on purpose, the means at those points stand in the panel of what was changed in place of
     the images as they are, as the line is fitted to them.
@@ -46,7 +48,7 @@ def cost(summary: Summary) -> Figure | None:
         axes.grid()
     for axes in parts if narrow() else parts[:1]:
         time_axis(axes, "y")
-    flat = "a faint line: its slope cannot be told from 0" if _any_flat(summary) else None
+    flat = "a thin line: its slope cannot be told from 0" if _any_flat(summary) else None
     legend(figure, {method: every[method] for method in next(iter(panels.values()))}, note=flat)
     return figure
 
@@ -58,15 +60,16 @@ def _swept(summary: Summary) -> str | None:
 
 
 def _points(summary: Summary, quantity: str) -> dict[str, list[tuple[float, float]]]:
-    """By method, seconds at each proposal count or size; none where neither is known."""
+    """By method, seconds at each proposal count or size; none where it is not known, or too nearly the same for all."""
     known = summary.get("series") or {}
-    found = {}
+    swept, found = _swept(summary) == quantity, {}
     for method, seconds in (known.get("total_seconds") or {}).items():
-        if _swept(summary) == quantity:
+        if swept:
             found[method] = _sweep(summary, method, quantity)
         else:
             found[method] = _pairs(known["images"][_PANELS[quantity][0]], seconds)
-    return found if any(found.values()) else {}
+    different = {at for points in found.values() for at, _ in points}
+    return found if len(different) >= (_FEWEST_POINTS if swept else _FEWEST_IMAGES) else {}
 
 
 def _pairs(at: Sequence[float | None], seconds: Sequence[float]) -> list[tuple[float, float]]:
@@ -87,21 +90,21 @@ def _sweep(summary: Summary, method: str, quantity: str) -> list[tuple[float, fl
 
 def _dots(axes: Axes, points: Sequence[tuple[float, float]], look: Look, *, swept: bool) -> None:
     x, y = [at for at, _ in points], [seconds for _, seconds in points]
-    size, alpha = (9, 1.0) if swept else (4, 0.5)
+    size, alpha = (9, 1.0) if swept else (4, 0.7)
     # A patch of thousands of dots is smaller as pixels.
     axes.plot(x, y, look.mark, color=look.colour, markersize=size, alpha=alpha, mew=0, rasterized=len(points) > 1000)
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float]], node: Mapping[str, Any], look: Look) -> None:
-    """The fitted line as far as there are points, faint where its slope may be 0."""
+    """The fitted line as far as there are points, thin where its slope may be 0."""
     intercept, slope = ((node.get(key) or {}).get("value") for key in ("intercept", "slope"))
     if intercept is None or slope is None or not points:
         return
     x = np.linspace(min(at for at, _ in points), max(at for at, _ in points), 100)
     y = intercept + slope * x
     above = y > 0  # a logarithm has no place for the rest
-    alpha = 0.35 if _flat(node) else 1.0
-    axes.plot(x[above], y[above], color=look.colour, linestyle=look.stroke, linewidth=2, alpha=alpha, zorder=3)
+    width = 0.9 if _flat(node) else 2.2
+    axes.plot(x[above], y[above], color=look.colour, linestyle=look.stroke, linewidth=width, zorder=3)
 
 
 def _flat(node: Mapping[str, Any]) -> bool:

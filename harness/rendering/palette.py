@@ -10,7 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["GRID", "INK", "LIGHT_TEXT", "MARKS", "MUTED", "OUTCOMES", "STAGES", "VERDICTS", "Look", "Stroke", "looks"]
+__all__ = [
+    "GRID",
+    "INK",
+    "LIGHT_TEXT",
+    "MARKS",
+    "MUTED",
+    "ON_DARK",
+    "OUTCOMES",
+    "STAGES",
+    "VERDICTS",
+    "Look",
+    "Stroke",
+    "looks",
+]
 
 INK = "#1a1a1a"
 """Of axes and letters on the page. A web page may replace it, as the two that follow, to suit a dark background."""
@@ -20,6 +33,16 @@ GRID = "#e0e0e0"
 
 _ORANGE, _SKY, _GREEN, _YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 _BLUE, _VERMILION, _PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+ON_DARK = {
+    _ORANGE: ("orange", "#FFCB5C"),
+    _SKY: ("sky", "#A5DBFA"),
+    _GREEN: ("green", "#3CDA94"),
+    _BLUE: ("blue", "#4F9BFA"),
+    _VERMILION: ("vermilion", "#FA7F2F"),
+    _PURPLE: ("purple", "#E8A5C9"),
+}
+"""Of dots and lines, which are thin: the name that a web page knows the colour by, and what it is on a dark page."""
 
 STAGES = {
     "prepare": _ORANGE,

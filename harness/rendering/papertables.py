@@ -1,6 +1,7 @@
-"""The papers' tables side by side with what was measured: three lines a cell, on a terminal and in Markdown.
+"""The papers' tables side by side with what was measured: some lines a cell, on a terminal and in Markdown.
 
-Published, measured with its 95 % interval, verdict. A cell of which nothing was run has its published number alone.
+Published, measured with its 95 % interval, verdict; where a ratio or share of times is decided, the hardware of what is
+published. A cell of which nothing was run has its published number alone.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _STYLES = {"met": "green", "not met": "red", "inconclusive": "yellow", "not comp
 _WIDTH, _TITLE_WIDTH, _GAP = 80, 20, 2
 """Of a screen, of the first column at most, and between columns: characters."""
 
+_AT_VERDICT = 2
+"""Its line in a cell."""
+
 _TITLE_LINES = 3
 """About so many at most, for the title of a column."""
 
@@ -37,7 +41,9 @@ def lines(cell: Cell, mark: Mark) -> list[str]:
         return []
     if cell.judged is None:
         return [verdicts.published(asdict(cell.claim))]
-    return [verdicts.published(cell.judged), verdicts.measured(cell.judged, mark), verdicts.verdict(cell.judged)]
+    one = cell.judged
+    told = [verdicts.published(one), verdicts.measured(one, mark), verdicts.verdict(one), verdicts.hardware(one)]
+    return [line for line in told if line]
 
 
 def markdown(table: PaperTable, notes: Notes) -> list[str]:
@@ -47,9 +53,15 @@ def markdown(table: PaperTable, notes: Notes) -> list[str]:
         f"## {escaped(table.source)}: {escaped(table.title)}",
         pipes(("", *map(escaped, table.columns)), rows),
         *([escaped(f"{table.note}.")] if table.note else []),
+        *([escaped(_hardware(table))] if table.hardware else []),
         f"Each cell: published, measured{_covers(table)}, verdict. {_counts(table)}",
         *_reasons(table.judged),
     ]
+
+
+def _hardware(table: PaperTable) -> str:
+    """Not the hardware of what is measured: that is not of the table."""
+    return f"Published times: {'; '.join(each or verdicts.NOT_STATED for each in table.hardware)}."
 
 
 def _counts(table: PaperTable) -> str:
@@ -85,6 +97,8 @@ def _on_screen(table: PaperTable) -> Iterator[RenderableType]:
     for columns in _split(table):
         yield _grid(table, columns)
         yield _text("")
+    if table.hardware:
+        yield _text(_hardware(table), "dim")
     yield _text(f"Each cell: published, measured{_covers(table)}, verdict.", "dim")
     yield _text("\n".join([_counts(table), *verdicts.summary_lines(table.judged)[1:]]))
     yield _text("")
@@ -149,6 +163,6 @@ def _cell(cell: Cell) -> Text:
     texts = lines(cell, _silent)
     found = Text(justify="right")
     for at, line in enumerate(texts):
-        style = _STYLES[cell.judged["verdict"]] if cell.judged is not None and at == len(texts) - 1 else ""
+        style = _STYLES[cell.judged["verdict"]] if cell.judged is not None and at == _AT_VERDICT else ""
         found.append(("\n" if at else "") + one_line(line), style)
     return found

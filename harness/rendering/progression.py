@@ -20,6 +20,8 @@ __all__ = ["progression"]
 
 _BLOCKS_SHOWN = 200
 """In a process; the ticks of more would touch."""
+_EDGE = 0.02
+"""Beside the first and the last dot, as a share of what lies between."""
 _FEW, _MANY = 100, 1000
 """Measurements of a method: few are drawn larger, many as pixels, which are then smaller than so many marks."""
 
@@ -41,7 +43,8 @@ def progression(summary: Summary) -> Figure | None:
         for number, method in enumerate(known["methods"]):
             _method(axes, begin, of, number, every[method])
         begin = end
-    axes.set(xlabel="seconds spent in measured calls", ylabel="time of the call (log scale)", xlim=(0, begin))
+    axes.set(xlabel="seconds spent in measured calls", ylabel="time of the call (log scale)")
+    axes.set_xlim(-_EDGE * begin, (1 + _EDGE) * begin)  # a dot at either end is whole
     axes.grid(axis="y")
     axes.margins(y=0.1)
     time_axis(axes, "y")
@@ -78,8 +81,8 @@ def _method(axes: Axes, begin: float, of: Mapping[str, Sequence[Any]], number: i
     chosen = np.array(of["method"]) == number
     x, y = begin + np.array(of["elapsed_seconds"])[chosen], np.array(of["total_seconds"])[chosen]
     many = len(x) > _MANY
-    size = 3.5 if len(x) > _FEW else 5
-    axes.plot(x, y, look.mark, color=look.colour, markersize=size, alpha=0.45, mew=0, rasterized=many)
+    size = 3.5 if len(x) > _FEW else 4.5
+    axes.plot(x, y, look.mark, color=look.colour, markersize=size, alpha=0.7, mew=0, rasterized=many)
     if not _in_blocks(of):
         return
     blocks = np.array(of["block"])[chosen]
@@ -87,4 +90,4 @@ def _method(axes: Axes, begin: float, of: Mapping[str, Sequence[Any]], number: i
     turns = [turn for turn in zip(np.split(x, begins), np.split(y, begins), strict=True) if len(turn[0])]
     means = [(at.mean(), seconds.mean()) for at, seconds in turns]
     if means:
-        axes.plot(*zip(*means, strict=True), color=look.colour, linestyle=look.stroke, linewidth=1.6, zorder=3)
+        axes.plot(*zip(*means, strict=True), color=look.colour, linestyle=look.stroke, linewidth=2, zorder=3)

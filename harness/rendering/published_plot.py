@@ -22,7 +22,7 @@ __all__ = ["PublishedRow", "published_plot", "published_rows"]
 _QUANTITIES = {
     "speedup_conv": "conv time",
     "speedup_total": "time",
-    "flop_ratio_conv": "conv operations",
+    "pixel_ratio_conv": "pixels convolved",
     "map": "mAP",
     "share": "share of the time",
 }

@@ -1,4 +1,4 @@
-"""Where the time of one image goes: a bar a method, stacked by stage, in seconds and as shares of the total."""
+"""Where the time of one image goes: a bar a method, stacked by stage, as a time and as shares of the total."""
 
 from __future__ import annotations
 
@@ -31,15 +31,18 @@ def stage_bars(summary: Summary) -> Figure:
     else:
         figure = blank(2.4 + 0.75 * count, "Where the time of one image goes", summary)
         absolute, share = figure.subplots(1, 2, sharey=True)
-    _bars(absolute, rows, lambda row: row.cells)
-    _bars(share, rows, lambda row: row.shares, labelled=True)
     longest = max((total.value or 0 for total in totals), default=0) or 1
+    scale, unit = (1, "s") if longest >= 1 else (1e3, "ms")
+    _bars(absolute, rows, lambda row: row.cells, scale=scale)
+    _bars(share, rows, lambda row: row.shares, scale=100, labelled=True)
+    longest *= scale
     for index, row in enumerate(headline(summary)):
         if row.total.value is not None:
-            absolute.text(row.total.value + 0.015 * longest, index, in_words(row.total), va="center", weight="bold")
+            place = (scale * row.total.value + 0.015 * longest, index)
+            absolute.text(*place, in_words(row.total, unit), va="center", weight="bold")
         else:
             absolute.text(0.015 * longest, index, _failure(row), va="center", style="italic", color=MUTED)
-    absolute.set(xlim=(0, 1.22 * longest), xlabel="seconds per image, without proposals")
+    absolute.set(xlim=(0, 1.22 * longest), xlabel=f"time per image, without proposals ({unit})")
     share.set(xlim=(0, 100), xlabel="share of the total (%)")
     for axes in (absolute, share):
         axes.set_yticks(range(len(totals)), [one_line(name) for name in methods(summary)])
@@ -54,10 +57,14 @@ def stage_bars(summary: Summary) -> Figure:
 
 
 def _bars(
-    axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Sequence[Estimate]], *, labelled: bool = False
+    axes: Axes,
+    rows: Sequence[Row],
+    pick: Callable[[Row], Sequence[Estimate]],
+    *,
+    scale: float,
+    labelled: bool = False,
 ) -> None:
-    """Stack the stages, one bar a method; `labelled` bars are shares and carry their percent where it fits."""
-    scale = 100 if labelled else 1
+    """Stack the stages, one bar a method, times `scale`; `labelled` bars carry their number where it fits."""
     starts = [0.0] * max((len(row.cells) for row in rows), default=0)
     for row in rows:
         widths = [scale * max(cell.value or 0, 0) for cell in pick(row)]

@@ -14,7 +14,19 @@ from harness.tables import Estimate, Summary
 from harness.verdicts import MARGIN, MARGIN_POINTS, VERDICTS
 from harness.wording import counted
 
-__all__ = ["RULE", "counts", "difference", "measured", "published", "section", "subject", "summary_lines", "verdict"]
+__all__ = [
+    "NOT_STATED",
+    "RULE",
+    "counts",
+    "difference",
+    "hardware",
+    "measured",
+    "published",
+    "section",
+    "subject",
+    "summary_lines",
+    "verdict",
+]
 
 Judged = Mapping[str, Any]
 
@@ -33,22 +45,32 @@ _SUBJECTS = {
     "speedup_conv": "speed-up of conv",
     "speedup_total": "speed-up",
     "speedup_train": "speed-up of training",
-    "flop_ratio_conv": "operations of conv",
+    "pixel_ratio_conv": "pixels convolved",
 }
 
 _SCORES = ("map", "ap")
+_OF_TIME = ("speedup_conv", "speedup_total", "speedup_train", "share")
+_DECIDED = ("met", "not met")
+
+_BESIDE = " beside the table"
+"""Where hardware is not named. The line below a table says so in full, and a cell has no room for it."""
+
+NOT_STATED = "hardware not stated"
+"""Of what a published number ran on."""
 
 _HEADER = ("published in", "claim", "published", "measured", "verdict", "difference", "why")
 
 _REASONS_NAMED = 4
 
-_NEAR, _POINTS = f"{100 * MARGIN:g} %", f"{MARGIN_POINTS:g} point"
+_NEAR, _LEAST, _POINTS = f"{100 * MARGIN:g} %", f"{100 * (1 - MARGIN):g} %", f"{MARGIN_POINTS:g} point"
 
 RULE = (
-    f"A speed-up is met where its interval reaches the printed number and begins no more than {_NEAR} below it (an "
-    f"mAP: {_POINTS}), and not met where all of the interval is below it. A share of the time or a ratio of operations "
-    f"is met where all of its interval is within {_NEAR} of the printed number, and not met where none of it is. In "
-    "between it is inconclusive. Seconds of other hardware are not comparable."
+    f"A speed-up is met where all of its interval is above what lies {_NEAR} below the printed number (an mAP: "
+    f"{_POINTS} below), and not met where all of it is below that: what is met has, by 95 % confidence, at least "
+    f"{_LEAST} of what is printed. A share of the time or a ratio of pixels is met where all of its interval is within "
+    f"{_NEAR} of the printed number, and not met where none of it is. In between it is inconclusive. Seconds of other "
+    "hardware are not comparable, nor are ratios whose two times were taken on two machines. Ratios and shares of the "
+    "time depend on hardware, too: that of what is published stands beside what is decided."
 )
 
 
@@ -81,6 +103,13 @@ def verdict(one: Judged) -> str:
     if one["verdict"] == "not comparable" or one["delta"] is None:
         return str(one["verdict"])
     return f"{one['verdict']}, {difference(one)}"
+
+
+def hardware(one: Judged) -> str:
+    """What the published number ran on, where a ratio or share of times was decided; else nothing."""
+    if one["verdict"] not in _DECIDED or one["quantity"] not in _OF_TIME:
+        return ""
+    return f"there: {(one['hardware'] or NOT_STATED).removesuffix(_BESIDE)}"
 
 
 def subject(one: Judged) -> str:
@@ -145,7 +174,8 @@ def _rows(claims: Sequence[Judged], notes: Notes) -> list[list[str]]:
     cited: dict[tuple[str, ...], dict[str, None]] = {}
     for one in claims:
         numbers = (published(one), measured(one, notes), str(one["verdict"]), difference(one))
-        row = (escaped(subject(one)), *numbers, escaped(one["reason"] or ""))
+        why = "; ".join(each for each in (one["reason"], hardware(one)) if each)
+        row = (escaped(subject(one)), *numbers, escaped(why))
         cited.setdefault(row, {})[escaped(f"{one['source']} {one['locator']} ({one['version']})")] = None
     return [[", ".join(citations), *row] for row, citations in cited.items()]
 

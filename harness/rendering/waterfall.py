@@ -12,7 +12,7 @@ from harness.networks import split
 from harness.rendering import caption
 from harness.rendering.canvas import aside, blank, in_words, narrow, time_axis
 from harness.rendering.cells import Notes, escaped, in_brackets, rounded, table
-from harness.rendering.palette import MUTED, STAGES
+from harness.rendering.palette import INK, MUTED, STAGES
 from harness.tables import Estimate, Summary, estimate
 from harness.wording import one_line
 
@@ -32,8 +32,13 @@ _COLOURS = {
     "svd": STAGES["fc"],
 }
 """Of a step: that of the stage that it changes, as in the figure of stages."""
-_WHOLE = "#707070"
-"""Of a method as it was measured: white letters can be read on it, and it on a dark page as on a light one."""
+_WORDS = {
+    "convolve the image once, not every box": "convolve the whole image once, not box by box",
+    "convolve the image once, not every box, at five sizes": "convolve the whole image at five sizes, not box by box",
+    "one image size instead of five": "scale the image to one size instead of five",
+    "a smaller image": "scale the image smaller, as Fast R-CNN does",
+}
+"""What a step is called where a reader has only its line to go by."""
 _TITLES = {
     "rcnn": "R-CNN",
     "spp": "SPP-net",
@@ -62,7 +67,7 @@ def steps(summary: Summary) -> list[Step]:
     return [
         Step(
             each["key"],
-            str(each["name"]),
+            _WORDS.get(str(each["name"]), str(each["name"])),
             str(each["method"]),
             estimate(each, "seconds", _UNKNOWN),
             estimate(each, "factor", "nothing comes before it"),
@@ -115,7 +120,11 @@ def in_a_sentence(summary: Summary) -> str:
 
 
 def waterfall_figure(summary: Summary) -> Figure | None:
-    """A bar a step on a logarithmic axis of time, from before to after; None where the run has no waterfall."""
+    """A bar a step on a logarithmic axis of time, from before to after; None where the run has no waterfall.
+
+    The methods that it begins and ends with are points: on such an axis a bar from its edge has no length that means
+    anything.
+    """
     shown = steps(summary)
     if not shown:
         return None
@@ -136,7 +145,7 @@ def waterfall_figure(summary: Summary) -> Figure | None:
     names = [_title(shown[0].method), *(step.name for step in shown[1:]), _title(shown[-1].method)]
     _name(axes, [one_line(name[:1].upper() + name[1:]) for name in names])
     slower = any(after > before for before, after in pairwise(times))
-    aside(figure, f"each step keeps those before it{'; hatched: slower than before' if slower else ''}")
+    aside(figure, f"each step keeps those before it{'; hatched: slower' if slower else ''}")
     return figure
 
 
@@ -147,11 +156,8 @@ def _title(method: str) -> str:
 def _limits(times: Sequence[float]) -> tuple[float, float]:
     """Room for words on either side of the bars."""
     low, high = min(times), max(times)
-    room = (high / low) ** 0.25
-    return low / max(1.6, room), high * max(1.3, room**0.5)
-
-
-_HEIGHT = 0.5
+    room = (high / low) ** (0.32 if narrow() else 0.25)
+    return low / max(1.6, room), high * max(1.3, room**0.4)
 
 
 def _place(index: int) -> float:
@@ -164,13 +170,11 @@ def _height() -> float:
 
 
 def _end(axes: Axes, index: int, seconds: float, label: str) -> None:
-    """A method as it was measured: a bar from the edge, which bears its label where it is long."""
+    """A method as it was measured: a point, with its label where more room is."""
     left, right = axes.get_xlim()
-    axes.barh(_place(index), seconds - left, left=left, height=_height(), color=_WHOLE)
-    if _room(left, seconds) > _room(seconds, right):
-        _write(axes, seconds, index, label, side="right", color="#ffffff", weight="bold")
-    else:
-        _write(axes, seconds, index, label, side="left", weight="bold")
+    axes.plot([seconds], [_place(index)], "o", color=INK, markersize=7 if narrow() else 9, mew=0, zorder=3)
+    side = "right" if _room(left, seconds) > _room(seconds, right) else "left"
+    _write(axes, seconds, index, label, side=side, weight="bold")
 
 
 def _step(axes: Axes, index: int, step: Step, before: float, after: float) -> None:
@@ -195,7 +199,7 @@ def _room(low: float, high: float) -> float:
 
 def _write(axes: Axes, seconds: float, index: int, text: str, *, side: str, **look: Any) -> None:
     """Beside a place; `side` is that of the text which lies there."""
-    offset = (6 if side == "left" else -6, 0)
+    offset = (8 if side == "left" else -8, 0)
     of = {"textcoords": "offset points", "ha": side, "va": "center", "in_layout": False, **look}
     axes.annotate(text, (seconds, _place(index)), xytext=offset, **of)
 
@@ -228,5 +232,5 @@ def _saved(factor: Estimate) -> str:
     told = _short(factor)
     low, high = (factor.value if end is None else end for end in (factor.low, factor.high))
     if low <= 1 <= high:
-        return f"{told}, no change"
-    return f"{told} faster" if factor.value > 1 else f"{told}, slower"
+        return f"{told} (no clear change)"
+    return f"{told} faster" if factor.value > 1 else f"{told} (slower)"

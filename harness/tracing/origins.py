@@ -118,3 +118,8 @@ def _by_rule(summary: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]
     reasons = Counter((str(one.get("verdict")), str(one.get("reason"))) for one in summary.get("claims") or ())
     yield ("reasons", "count"), list(reasons.values())
     yield ("reasons", "count", "parts"), list(Counter(p for _, each in reasons for p in each.split("; ")).values())
+    yield ("reasons", "count", "network"), sum(n for (_, each), n in reasons.items() if _of_another_network(each))
+
+
+def _of_another_network(reason: str) -> bool:
+    return any(part.startswith("network ") for part in reason.split("; "))

@@ -19,17 +19,14 @@ from harness import report
 from harness.claims import Claim
 from harness.rendering import caption, provenance
 from harness.tables import Summary
-from harness.webpage import explanations, headline
+from harness.webpage import accuracy, explanations, headline
 from harness.webpage.embedding import embedded, fingerprint
 from harness.webpage.judgements import judgements
-from harness.webpage.markup import inline, prose, read
+from harness.webpage.markup import inline, prose, read, unbroken
 from harness.webpage.plates import plates
 from harness.webpage.reservations import reservations
 
 __all__ = ["webpage"]
-
-_MOST_DIFFERENCES = 7
-"""Shown at once, those that concern most of the published numbers; the others stand beside each."""
 
 
 def webpage(
@@ -53,7 +50,7 @@ def webpage(
         style=_part("page.css"),
         **_told(summary),
         judged=judgements(summary, claims),
-        most_differences=_MOST_DIFFERENCES,
+        accuracies_unlike=accuracy.unlike_the_papers(summary, claims),
         plates=plates(figures or {}),
         details=details,
         sections=[section.key for section in details],
@@ -68,10 +65,11 @@ def _told(summary: Summary) -> dict[str, Any]:
     """What the page says of a run alone, by the names that the template has for it."""
     return {
         "title": headline.title(summary),
-        "accuracies": headline.accuracies(summary),
+        "accuracies": accuracy.accuracies(summary),
         "conditions": headline.conditions(summary),
         "ran_on": inline(provenance.ran_on(summary)),
         "cards": headline.cards(summary),
+        "short_names": headline.short_names(summary),
         "intervals": headline.intervals(summary),
         "untrained": caption.untrained(summary),
         "trust": reservations(summary),
@@ -96,6 +94,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters["prose"] = prose
+    environment.filters["unbroken"] = unbroken
     return environment.get_template("page.html")
 
 

@@ -10,7 +10,9 @@ from harness.networks import AS_PRINTED, is_printed_as, network_of, split
 from harness.rendering import caption
 from harness.rendering.cells import in_brackets, rounded
 from harness.tables import Estimate, Summary, estimate, methods, stages
+from harness.webpage.differences import networks_that_ran
 from harness.webpage.introductions import plain
+from harness.webpage.ratios import inverse, is_slower
 
 __all__ = ["in_the_papers", "operations", "steps", "unlike_the_papers", "where_time_goes"]
 
@@ -26,20 +28,25 @@ _STEPS = {
 }
 
 _BELOW_ONE = (
-    "A rate below 1× says that a method keeps the device less busy than {baseline} does, so that it gains less than "
-    "its operations alone would let it."
+    "Where the second number is below 1×, a method carries out fewer counted operations a second than {baseline} does, "
+    "so that it gains less than its operations alone would let it. Pooling and suppression take time and count none, "
+    "and some layers run faster than others."
 )
 _FEW_BOXES = (
-    "{baseline} pays for every box and the others pay mostly for the image, so speed-ups grow with the number of "
-    "boxes: {mean} an image here, about 2,000 in the papers."
+    "{baseline} convolves every box; the others convolve the image once, and only pool each box and run the fully "
+    "connected layers on it. So speed-ups grow with the number of boxes: {mean} an image here, about 2,000 in the "
+    "papers."
 )
 _OTHER_NETWORK = (
-    "They also grow with the size of the network, of which {baseline} runs all for every box: {network} is none of the "
+    "They also grow with the size of the network, of which {baseline} runs all for every box: {networks} of the "
     "papers’ networks."
 )
+_NOT_TOLD_APART = "faster code and other layers to spend it on, which the printed totals do not tell apart"
+_FASTER_LAYERS = "fully connected layers, which ran faster than convolutions"
+_SLOWER_LAYERS = "layers that ran more slowly"
 _BOXES_OF_THE_PAPERS = 2000
 _FEWER = 0.9
-_MOST_OF_A_METHOD = 2
+_UNKNOWN = "?"
 _SIDES = (("method", "backbone"), ("baseline", "baseline_backbone"))
 
 
@@ -57,7 +64,7 @@ def where_time_goes(summary: Summary) -> list[str]:
         shares = [(row.shares[index].value or 0.0, row.name) for row in rows]
         most, name = max(shares, default=(0.0, ""))
         if most > 0:
-            told.append(f"{plain(method)} spends most of its time in {name}: {rounded(100 * most, 1)} %.")
+            told.append(f"The largest part of {plain(method)}’s time is {name}: {rounded(100 * most, 1)} %.")
     return told
 
 
@@ -69,12 +76,29 @@ def operations(summary: Summary) -> list[str]:
         node = (of or {}).get("total") or {}
         parts = _factors(node)
         if parts is not None:
-            fewer, rate, ratio = (in_brackets(part, str, "×") for part in parts)
             behind = behind or (parts[1].value or 0.0) < 1
-            told.append(
-                f"{plain(method)}: {fewer} fewer operations than {baseline}, at {rate} the rate, is {ratio} as fast."
-            )
+            told.append(f"{plain(method)}: {_product(*parts, baseline)}.")
     return [*told, _BELOW_ONE.format(baseline=baseline)] if behind else told
+
+
+def _product(fewer: Estimate, rate: Estimate, ratio: Estimate, baseline: str) -> str:
+    """What is less than the baseline's is told the other way round; then it is a quotient of times."""
+    rates, fast = in_brackets(rate, str, "×"), f"is {in_brackets(ratio, str, '×')} as fast"
+    head = f"{_spent(fewer)} {'than' if _is_fewer(fewer) else 'as'} {baseline}"
+    if is_slower(ratio):
+        return f"{head}, at {rates} as many of them a second, took {in_brackets(inverse(ratio), str, '×')} as long"
+    return f"{head}, {'times' if _is_fewer(fewer) else 'at'} {rates} as many of them a second, {fast}"
+
+
+def _is_fewer(ratio: Estimate) -> bool:
+    return (ratio.value or 0.0) >= 1
+
+
+def _spent(ratio: Estimate) -> str:
+    """``3.61× fewer operations`` or ``1.51× as many operations``."""
+    if _is_fewer(ratio):
+        return f"{in_brackets(ratio, str, '×')} fewer operations"
+    return f"{in_brackets(inverse(ratio), str, '×')} as many operations"
 
 
 def unlike_the_papers(summary: Summary) -> list[str]:
@@ -85,37 +109,50 @@ def unlike_the_papers(summary: Summary) -> list[str]:
     mean = ((summary.get("dataset") or {}).get("proposals_per_image") or {}).get("mean")
     if mean is not None and mean < _FEWER * _BOXES_OF_THE_PAPERS:
         told.append(_FEW_BOXES.format(baseline=baseline, mean=f"{mean:,.0f}"))
-    network = (summary.get("plan") or {}).get("backbone")
-    if network and network not in AS_PRINTED:
-        told.append(_OTHER_NETWORK.format(baseline=baseline, network=network))
+    others = [network for network in networks_that_ran(summary) if network not in (*AS_PRINTED, _UNKNOWN)]
+    if others:
+        none = "is none" if len(others) == 1 else "are none"
+        told.append(_OTHER_NETWORK.format(baseline=baseline, networks=f"{' and '.join(others)} {none}"))
     return told
 
 
 def in_the_papers(summary: Summary) -> list[str]:
-    """The same of speed-ups that papers print for the methods of the run; none where they were not taken apart.
+    """A sentence a paper's table: what its largest speed-up is made of; none where they were not taken apart.
 
-    Of each method those on the network that it ran on here, else the first few.
+    Of those on the network that the method ran on here, where the table has any.
     """
-    by_method: dict[str, list[Mapping[str, Any]]] = {}
+    own = {split(name)[0]: network_of({"backbone": "", **caption.plan(summary)}, name) for name in methods(summary)}
+    by_table: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for each in summary.get("published_anatomy") or ():
         if each["stage"] == "total" and each["printed"] is not None:
-            by_method.setdefault(str(each["method"]), []).append(each)
-    own = {split(name)[0]: network_of({"backbone": "", **caption.plan(summary)}, name) for name in methods(summary)}
+            by_table.setdefault((str(each["source"]), str(each["locator"])), []).append(each)
     told = []
-    for method, found in by_method.items():
-        same = [each for each in found if is_printed_as(own.get(method, ""), each["backbone"])]
-        told += [_taken_apart(each) for each in (same or found)[:_MOST_OF_A_METHOD]]
+    for found in by_table.values():
+        same = [each for each in found if is_printed_as(own.get(each["method"], ""), each["backbone"])]
+        told.append(_taken_apart(max(same or found, key=lambda each: float(each["printed"]))))
     return told
 
 
 def _taken_apart(each: Mapping[str, Any]) -> str:
-    own, base = (f"{plain(each[name])} ({each[network]})" for name, network in _SIDES)
-    ratios = (each["flop_ratio"], each["utilisation_ratio"]["value"])
-    fewer, rate = (in_brackets(Estimate(ratio), str, "×") for ratio in ratios)
+    """Such as: the 102× was so much the algorithm, and so much faster code."""
+    (own, network), (base, other) = ((plain(each[name]), each[of]) for name, of in _SIDES)
+    on = f"{base}, both on {network}" if network == other else f"{base} on {other}"
+    head = f"{own}’s {each['printed']}× over {on} ({each['source']} {each['locator']}) was "
+    fewer = _spent(Estimate(each["flop_ratio"]))
+    if each.get("algorithm_ratio") is None:
+        rest = _times(each["utilisation_ratio"]["value"])
+        return f"{head}{fewer}; the other {rest} is {_NOT_TOLD_APART}."
+    saved, mix, rate = (_times(each[f"{key}_ratio"]["value"]) for key in ("algorithm", "mix", "rate"))
+    what = "the algorithm" if network == other else f"the algorithm and its network, {network}"
+    why = _FASTER_LAYERS if each["mix_ratio"]["value"] > 1 else _SLOWER_LAYERS
     return (
-        f"{own} over {base}, {each['source']} {each['locator']}: {each['printed']}× as fast, with {fewer} fewer "
-        f"operations and {rate} as many of them a second."
+        f"{head}{saved} {what}, at the rates of that day, and {rate} faster code. The {saved} is {fewer}, and {mix} "
+        f"because more of what is left is in {why}."
     )
+
+
+def _times(ratio: float) -> str:
+    return in_brackets(Estimate(ratio), str, "×")
 
 
 def _factors(node: Mapping[str, Any]) -> tuple[Estimate, Estimate, Estimate] | None:

@@ -9,9 +9,10 @@ from harness.rendering import caption
 from harness.rendering.cells import in_brackets, rounded
 from harness.tables import Estimate, MethodRow, Summary, headline, methods
 from harness.webpage.introductions import Introduction, introduce, plain
+from harness.webpage.ratios import inverse, is_alike, is_slower, within
 from harness.wording import counted
 
-__all__ = ["Card", "Figure", "accuracies", "cards", "conditions", "intervals", "number", "title"]
+__all__ = ["Card", "Figure", "cards", "conditions", "intervals", "number", "short_names", "title"]
 
 _MOST_NAMED = 2
 """Methods beside the baseline that a title can hold."""
@@ -19,6 +20,7 @@ _MOST_NAMED = 2
 _DATA = {"shapes": "drawn scenes", "voc": "photographs of PASCAL VOC", "coco": "photographs of COCO"}
 
 _NO_REASON = "not recorded"
+_ALIKE = "about"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Card:
     failure: str | None
     """Status and reason of a method that gave no time."""
     speedup: Figure
+    as_fast: str
+    """What stands below it."""
     seconds: Figure
     accuracy: Figure
     bar: float | None
@@ -75,11 +79,22 @@ def _card(summary: Summary, row: MethodRow, longest: float) -> Card:
         network=network_of({"backbone": "", **caption.plan(summary)}, row.method),
         is_baseline=baseline,
         failure=None if row.status == "ok" else f"{row.status}: {row.reason or _NO_REASON}",
-        speedup=Figure("baseline") if baseline else number(row.speedup_total, "×"),
+        speedup=Figure("1×") if baseline else number(row.speedup_total, "×"),
+        as_fast="the baseline" if baseline else row.speedup_total.reason or _as_fast(row.speedup_total),
         seconds=_time(row.total),
         accuracy=number(row.map.shifted(2), " %"),
         bar=100 * value / longest if value is not None and longest else None,
     )
+
+
+def _as_fast(ratio: Estimate) -> str:
+    """What stands below a ratio on its card: its interval in words, and what it is the other way round."""
+    told = within(ratio)
+    fast = f"{told} times as fast" if told else "as fast"
+    if not is_slower(ratio):
+        return fast
+    longer = inverse(ratio)
+    return f"{fast}: it took {rounded(longer.value or 0.0, longer.decimals)} times as long"
 
 
 def title(summary: Summary) -> str:
@@ -94,10 +109,20 @@ def title(summary: Summary) -> str:
     first, *others = known if len(known) <= _MOST_NAMED else known[:1]
     name = plain(first.method)
     if len(known) > _MOST_NAMED:
-        name = f"The fastest of {len(methods(summary))} methods, {name},"
-    told = [f"{name} was {_times_as_fast(first)} as {baseline}"]
-    told += [f"{plain(row.method)} {_times(row)}" for row in others]
+        slow = is_slower(first.speedup_total)
+        name = f"No method was faster than {baseline}: {name}" if slow else _fastest(summary, name)
+    verb, times, first_unit = _compared(first)
+    told = [f"{name} {verb} {times} {first_unit} as {baseline}"]
+    for row in others:
+        other, times, unit = _compared(row)
+        repeats = (other, unit) == (verb, first_unit) and times != _ALIKE
+        words = [times] if repeats else [times, unit] if times == _ALIKE else [other, times, unit]
+        told.append(" ".join([plain(row.method), *words]))
     return ", ".join(told) + _also_failed(summary)
+
+
+def _fastest(summary: Summary, name: str) -> str:
+    return f"The fastest of {len(methods(summary))} methods, {name},"
 
 
 def _also_failed(summary: Summary) -> str:
@@ -105,26 +130,19 @@ def _also_failed(summary: Summary) -> str:
     return f"; {', '.join(failed)} gave no time" if failed else ""
 
 
-def _times(row: MethodRow) -> str:
+def _compared(row: MethodRow) -> tuple[str, str, str]:
+    """Such as ``was``, ``2.59 times``, ``as fast``; or ``took``, ``1.74 times``, ``as long``."""
     ratio = row.speedup_total
-    if ratio.low is not None and ratio.high is not None and ratio.low <= 1 <= ratio.high:
-        return "about as fast"
-    return f"{rounded(ratio.value or 0.0, ratio.decimals)} times"
+    if is_alike(ratio):
+        return "was", _ALIKE, "as fast"
+    shown, verb, unit = (inverse(ratio), "took", "as long") if is_slower(ratio) else (ratio, "was", "as fast")
+    return verb, f"{rounded(shown.value or 0.0, shown.decimals)} times", unit
 
 
-def _times_as_fast(row: MethodRow) -> str:
-    told = _times(row)
-    return told if told.endswith("fast") else f"{told} as fast"
-
-
-def accuracies(summary: Summary) -> str | None:
-    """How accurate each method was, in a sentence; None where no accuracy is known."""
-    known = [
-        (plain(row.method), number(row.map.shifted(2), " %")) for row in headline(summary) if row.map.value is not None
-    ]
-    if not known:
-        return None
-    return "Accuracy, as mAP where more is better: " + ", ".join(f"{name} {figure.text}" for name, figure in known)
+def short_names(summary: Summary) -> str | None:
+    """What figures and tables call the methods, where that is another name; None where it is none."""
+    told = [f"{name} is {plain(name)}" for name in methods(summary) if plain(name) != name]
+    return f"Figures and tables have short names: {', '.join(told)}." if told else None
 
 
 def conditions(summary: Summary) -> str:

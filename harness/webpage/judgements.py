@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,39 +10,28 @@ from harness.claims import Claim
 from harness.rendering import verdicts
 from harness.rendering.cells import headline_cells, in_brackets
 from harness.rendering.published import published_beside
-from harness.tables import Summary, headline
-from harness.verdicts import VERDICTS
+from harness.tables import Estimate, Summary, headline
+from harness.verdicts import MARGIN, MARGIN_POINTS, VERDICTS
+from harness.webpage.differences import Difference, differences, of_its_own
 from harness.webpage.introductions import plain
+from harness.webpage.ratios import short
+from harness.webpage.subjects import WHOLE, span, subjects
 
-__all__ = ["MEANINGS", "Difference", "Judgement", "Judgements", "Printed", "judgements"]
+__all__ = ["MEANINGS", "Judgement", "Judgements", "Printed", "judgements"]
 
+_NEAR, _NEAR_POINTS = f"{100 * MARGIN:g} %", f"{MARGIN_POINTS:g} point"
 MEANINGS = {
-    "met": "what was measured is as good as what was printed, or nearly so",
-    "not met": "all of the interval is below what was printed",
-    "inconclusive": "what was measured allows both, or the times are in doubt",
+    "met": f"all of the interval is good enough: no more than {_NEAR} below a printed speed-up or {_NEAR_POINTS} below "
+    f"an accuracy, and within {_NEAR} of a share of the time or a ratio of pixels",
+    "not met": "none of the interval is good enough: a speed-up or an accuracy is smaller than that, a share or a "
+    "ratio of pixels is smaller or larger",
+    "inconclusive": "part of the interval is good enough and part is not, or the times are in doubt",
     "not comparable": "something else was measured: another network, other data, other hardware",
 }
 
-_QUANTITIES = {
-    "map": "accuracy (mAP)",
-    "ap": "accuracy (AP)",
-    "conv": "time of the convolutions",
-    "pool": "time of pooling",
-    "fc": "time of the fully connected layers",
-    "total": "time of an image, without proposals",
-    "full_system": "time of an image, with proposals",
-    "proposals": "time of the proposals",
-    "share": "share of the time",
-    "train": "time of training",
-    "speedup_conv": "speed-up of the convolutions",
-    "speedup_total": "speed-up of an image",
-    "speedup_train": "speed-up of training",
-    "flop_ratio_conv": "fewer operations in the convolutions",
-}
-_IN_PARTS = {"conv", "pool", "fc"}
-"""Times of which a part is a layer, whose name says it all."""
-_MOST_NAMED = 3
 _NO_REASON = "no reason was recorded"
+_BASELINE = "baseline"
+_TIMED = ("speedup_total", "total")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +39,14 @@ class Judgement:
     """One claim."""
 
     about: str
-    """Method, network and quantity."""
+    """Method, network, quantity, and which stages a time covers."""
     source: str
     printed: str
     measured: str
     verdict: str
     delta: str | None
     reason: str | None
+    """Of what is not comparable only what concerns this number alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +59,8 @@ class Printed:
     seconds: str
     speedup: str
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that is other here than in the papers."""
-
-    here: str
-    there: str | None
-    """What the papers have in its place."""
+    covers: str | None
+    """Which stages its times are of; None where the paper does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +68,8 @@ class Judgements:
     """All claims about the methods of a run."""
 
     counts: list[tuple[str, int, str]]
-    """Verdict, how many, and what it means."""
+    """Verdict, how many, and what it means; empty where nothing is comparable."""
+    total: int
     decided: list[Judgement]
     not_comparable: list[tuple[str, list[Judgement]]]
     """By the paper's table."""
@@ -95,111 +78,129 @@ class Judgements:
     printed: list[Printed]
     in_short: str | None
     """The speed-ups of an image that the papers print and those measured here, in a sentence each."""
+    spans: str | None
+    """Why speed-ups of one method are several."""
     missing: str | None
     """Why nothing was judged; None where it was."""
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        """The blocks of the page that have the numbers, each by its identifier and what it holds."""
+        blocks = (
+            ("decided", "what was decided", self.decided),
+            ("apart", "what cannot be compared", self.not_comparable),
+        )
+        return [(key, words) for key, words, held in blocks if held]
 
 
 def judgements(summary: Summary, claims: Iterable[Claim]) -> Judgements:
     """Of a summary that knows no verdicts, only what the papers print."""
     judged: Sequence[Mapping[str, Any]] = summary.get("claims") or ()
-    found = [_judgement(one) for one in judged]
+    found = [_judgement(one, about) for one, about in zip(judged, subjects(judged), strict=True)]
     counts: list[tuple[str, int, str]] = [
         (name, sum(one.verdict == name for one in found), MEANINGS[name]) for name in VERDICTS
     ]
-    apart = [one for one in found if one.verdict == "not comparable"]
     by_source: dict[str, list[Judgement]] = {}
-    for one in apart:
-        by_source.setdefault(one.source, []).append(one)
-    printed = _printed(summary, claims)
-    missing = None if judged else str(summary.get("claims_reason") or "the run has none of the papers' methods")
+    for one in found:
+        if one.verdict == VERDICTS[-1]:
+            by_source.setdefault(one.source, []).append(one)
+    printed = _printed(summary, tuple(claims))
     return Judgements(
-        counts=counts if judged else [],
+        counts=counts if any(number for _, number, _ in counts[:-1]) else [],
+        total=len(found),
         decided=[one for name in VERDICTS[:-1] for one in found if one.verdict == name],
         not_comparable=sorted(by_source.items()),
-        differences=_differences(apart),
+        differences=differences(
+            summary, [str(one["reason"] or _NO_REASON) for one in judged if one["verdict"] == VERDICTS[-1]]
+        ),
         printed=printed,
         in_short=_in_short(summary, printed),
-        missing=missing,
+        spans=_spans(summary, judged),
+        missing=None if judged else str(summary.get("claims_reason") or "the run has none of the papers' methods"),
     )
 
 
-def _differences(apart: Iterable[Judgement]) -> list[Difference]:
-    """Reasons taken apart at ``;``, those with the same side here put together."""
-    there: dict[str, dict[str, None]] = {}
-    counts = Counter[str]()
-    for one in apart:
-        for part in (one.reason or _NO_REASON).split("; "):
-            here, other = _sides(part)
-            counts[here] += 1
-            there.setdefault(here, {}).update({other: None} if other else {})
-    return [Difference(here, _some(list(there[here]))) for here, _ in counts.most_common()]
-
-
-def _some(names: Sequence[str]) -> str | None:
-    """The first few; a semicolon between them, since what a paper says of its hardware has a comma."""
-    more = len(names) - _MOST_NAMED
-    return "; ".join([*names[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]) or None
-
-
-def _sides(part: str) -> tuple[str, str | None]:
-    """What is here and what is there, of ``NAME ours, theirs there`` or ``WHAT: theirs there, ours here``."""
-    if part.endswith(" here") and " there, " in part:
-        theirs, _, ours = part.rpartition(" there, ")
-        what, _, theirs = theirs.rpartition(": ")
-        here = ours.removesuffix(" here")
-        return f"{what.removeprefix('other ')}: {here}" if what else here, theirs
-    ours, comma, theirs = part.rpartition(", ")
-    return (ours, theirs.removesuffix(" there")) if comma and theirs.endswith(" there") else (part, None)
-
-
-def _judgement(one: Mapping[str, Any]) -> Judgement:
+def _judgement(one: Mapping[str, Any], about: str) -> Judgement:
+    reason, lacking = one["reason"], one["measured"]["reason"] if one["measured"]["value"] is None else None
+    measured = verdicts.measured(one, lambda _: "")
+    if one["verdict"] == VERDICTS[-1]:
+        reason = of_its_own(reason or "") or (None if lacking == measured else lacking)
     return Judgement(
-        about=_about(one),
+        about=about,
         source=f"{one['source']} {one['locator']} ({one['version']})",
         printed=verdicts.published(one),
-        measured=verdicts.measured(one, lambda _: ""),
+        measured=measured,
         verdict=str(one["verdict"]),
         delta=verdicts.difference(one) or None,
-        reason=one["reason"] or (one["measured"]["reason"] if one["measured"]["value"] is None else None),
+        reason=reason or lacking,
     )
 
 
-def _about(one: Mapping[str, Any]) -> str:
-    name = f"{one['method']}:{one['variant']}" if one["variant"] else str(one["method"])
-    what = _QUANTITIES.get(one["quantity"], str(one["quantity"]))
-    if one["part"] and one["quantity"] in _IN_PARTS:
-        what = "time"
-    part = f" of {one['part']}" if one["part"] else ""
-    over = ""
-    if one["relative_to"]:
-        other, _, network = str(one["relative_to"]).partition("@")
-        over = f" over {plain(other)}" + (f" with {network}" if network and network != one["backbone"] else "")
-    return f"{plain(name)} with {one['backbone']}: {what}{part}{over}"
-
-
-def _printed(summary: Summary, claims: Iterable[Claim]) -> list[Printed]:
+def _printed(summary: Summary, claims: Sequence[Claim]) -> list[Printed]:
+    covered = {
+        (claim.citation, claim.name, claim.backbone): span(claim.stages)
+        for claim in claims
+        if claim.quantity in _TIMED and claim.stages and not claim.part
+    }
     rows = []
     for row in published_beside(claims, summary):
         accuracy, _, _, seconds, _, speedup = headline_cells(row, lambda _: "")
+        source = (row.source or "").partition(";")[0]
+        own = row.baseline in (None, f"{row.method}@{row.backbone}")
+        covers = covered.get((source, row.method, row.backbone))
         rows.append(
-            Printed(plain(row.method), row.backbone, accuracy, seconds, speedup, (row.source or "").partition(";")[0])
+            Printed(plain(row.method), row.backbone, accuracy, seconds, _BASELINE if own else speedup, source, covers)
         )
     return rows
 
 
 def _in_short(summary: Summary, printed: Sequence[Printed]) -> str | None:
-    baseline = plain(str(summary.get("baseline")))
-    by_method: dict[str, list[str]] = {}
+    """What is printed, all of it over R-CNN, and what was measured."""
+    by_method: dict[str, dict[str, None]] = {}
+    covers: dict[str, dict[str, None]] = {}
     for row in printed:
-        if row.method != baseline and not row.speedup.startswith("–"):
-            by_method.setdefault(row.method, []).append(row.speedup)
+        if row.speedup != _BASELINE and not row.speedup.startswith("–"):
+            by_method.setdefault(row.method, {})[row.speedup] = None
+            covers.setdefault(row.method, {}).update({row.covers: None} if row.covers else {})
     here = [row for row in headline(summary) if row.speedup_total.value is not None]
     if not by_method or not here:
         return None
-    theirs = ", ".join(f"{method} {_and(list(dict.fromkeys(ratios)))}" for method, ratios in by_method.items())
-    ours = ", ".join(f"{plain(row.method)} {in_brackets(row.speedup_total, str, '×')}" for row in here)
-    question = f"How many times as fast as {baseline} is an image done?"
-    return f"{question} The papers print {theirs}. Measured here: {ours}."
+    theirs = ", ".join(
+        f"{method} {_and(list(ratios))}" + (f" ({_and(list(covers[method]))})" if covers[method] else "")
+        for method, ratios in by_method.items()
+    )
+    ours = ", ".join(f"{plain(row.method)} {short(row.speedup_total)}" for row in here)
+    baseline = plain(str(summary.get("baseline")))
+    return (
+        f"How many times as fast as {plain('rcnn')} is an image done? The papers print {theirs}. Measured here, beside "
+        f"{baseline} and over the {WHOLE}: {ours}."
+    )
+
+
+def _spans(summary: Summary, judged: Sequence[Mapping[str, Any]]) -> str | None:
+    """For each part of an image's time that a paper takes for all of it: its ratio here, and that of the whole."""
+    whole = {row.method: row.speedup_total for row in headline(summary)}
+    parts: dict[str, dict[str, str]] = {}
+    for one in judged:
+        about, found = one["measured_as"] or {}, one["measured"]
+        covers, method = span(about.get("stages") or ()), str(about.get("method"))
+        same = one["quantity"] == _TIMED[0] and about.get("baseline") == summary.get("baseline")
+        if not same or covers == WHOLE or found["value"] is None or whole.get(method, Estimate(None)).value is None:
+            continue
+        part = in_brackets(Estimate(found["value"], found["low"], found["high"]), str, "×")
+        total = in_brackets(whole[method], str, "×")
+        parts.setdefault(covers, {})[method] = f"{part} here for {plain(method)} and {total} above"
+    if not parts:
+        return None
+    told = [
+        f"A paper that times {_timed(covers)} is set against {_timed(covers)}, hence {_and(list(of.values()))}."
+        for covers, of in parts.items()
+    ]
+    return " ".join([*told, "Seconds likewise."])
+
+
+def _timed(covers: str) -> str:
+    return f"{covers.replace(' + ', ' and ')} alone" if " + " in covers else f"an image {covers}"
 
 
 def _and(texts: Sequence[str]) -> str:

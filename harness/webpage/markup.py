@@ -17,14 +17,16 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-__all__ = ["Footnote", "Section", "inline", "prose", "read"]
+__all__ = ["Footnote", "Section", "inline", "prose", "read", "unbroken"]
 
 _MARK = re.compile(r"\[\^(\d+)\]")
 _FOOTNOTE = re.compile(r"\[\^(\d+)\]: (.*)")
 _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|GiB)(?:\W|$))")
+_NAME = re.compile(r"\b(?:R-CNN|SPP-net)\b")
 _CARRIAGE_RETURN = re.compile("\r\n?")
+_WHOLE = r'<span class="whole">\g<0></span>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,13 @@ def inline(text: str) -> Markup:
 
 def prose(text: str) -> Markup:
     """A sentence that is broken neither before a unit nor within an option, such as ``--repeats``."""
-    whole = _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", str(escape(text)))
+    whole = _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", _NAME.sub(_WHOLE, str(escape(text))))
     return Markup(_OPTION.sub(r"<code>\g<0></code>", whole))
+
+
+def unbroken(text: str) -> Markup:
+    """A text whose names and options are not broken at their hyphens."""
+    return Markup(_OPTION.sub(_WHOLE, _NAME.sub(_WHOLE, str(escape(text)))))
 
 
 def _markdown() -> MarkdownIt:
@@ -122,6 +129,7 @@ def _is_picture(token: Token) -> bool:
 
 def _section(markdown: MarkdownIt, title: str, tokens: Sequence[Token]) -> Section:
     env = {"title": title}
+    _label_cells(tokens)
     body = markdown.renderer.render(tokens, markdown.options, env)
     return Section(_NOT_A_WORD.sub("-", title.lower()).strip("-"), inline(title), Markup(body))
 
@@ -131,7 +139,27 @@ def _open_table(
 ) -> str:
     """A table scrolls within its own box, which a keyboard can reach."""
     label = escape(f"Table: {env.get('title', '')}")
-    return f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>\n'
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table class="stacking">\n'
+
+
+def _label_cells(tokens: Sequence[Token]) -> None:
+    """Gives each cell the head of its column, which stands beside it where a screen is too narrow for columns."""
+    heads: list[str] = []
+    at = 0
+    for token, inside in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "thead_open":
+            heads = []
+        elif token.type == "tr_open":
+            at = 0
+        elif token.type == "th_open" and inside is not None:
+            heads.append(_plain_text(inside))
+        elif token.type == "td_open":
+            token.attrSet("data-label", heads[at])
+            at += 1
+
+
+def _plain_text(token: Token) -> str:
+    return "".join(child.content for child in token.children or () if child.type in ("text", "code_inline"))
 
 
 def _close_table(*_: object) -> str:
@@ -148,9 +176,20 @@ def _words_of_picture(_: RendererHTML, tokens: Sequence[Token], index: int, *__:
     return str(escape(tokens[index].content))
 
 
+def _text(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) -> str:
+    return str(unbroken(tokens[index].content))
+
+
+def _fence(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) -> str:
+    token = tokens[index]
+    return f'<pre><code class="language-{escape(token.info.strip())}">{unbroken(token.content)}</code></pre>\n'
+
+
 _RULES: dict[str, Callable[..., str]] = {
     "table_open": _open_table,
     "table_close": _close_table,
     "footnote_mark": _mark_of_footnote,
+    "text": _text,
+    "fence": _fence,
     "image": _words_of_picture,
 }

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from harness.rendering.palette import ON_DARK
+
 __all__ = ["ORDER", "Plate", "plates"]
 
 _INKS = {"#1a1a1a": "var(--ink)", "#595959": "var(--quiet)", "#e0e0e0": "var(--line)"}
 """What figures draw their letters, asides and grids in, and what a page puts in the place of it to suit dark and light
 backgrounds."""
 _INK = re.compile("|".join(_INKS), re.IGNORECASE)
+
+_COLOUR = re.compile("|".join(ON_DARK), re.IGNORECASE)
+_AREAS = frozenset({"stages", "waterfall", "pictures"})
+"""Figures of coloured areas, which are seen on any background, with letters on them or a photograph below."""
 
 _SEPARATOR = re.compile(r"(stroke: ?)#ffffff", re.IGNORECASE)
 """Lines between coloured areas, which are gaps through which the page is seen."""
@@ -62,13 +68,14 @@ _WORDING = {
     "waterfall": _Wording(
         "From R-CNN to the fastest method, idea by idea",
         "From top to bottom one idea is added at a time. A bar reaches from the time before it to the time after it, "
-        "and the number says how many times as fast an image gets by it. The axis is logarithmic: equal lengths are "
+        "and the number says how many times as fast an image gets by it. Where the interval of that number holds 1, "
+        "there is no clear change. Dots are methods as they were measured. The axis is logarithmic: equal lengths are "
         "equal factors.",
         "what-each-idea-saves",
     ),
     "stages": _Wording(
         "Where the time of one image goes",
-        "A bar is the time of one image, parted by the steps that each method takes: once in seconds, once as shares "
+        "A bar is the time of one image, parted by the steps that each method takes: once as a time, once as shares "
         "of that method's own time.",
         "where-the-time-goes",
     ),
@@ -87,7 +94,8 @@ _WORDING = {
     "progression": _Wording(
         "Whether the machine was steady",
         "A dot is one image by one method, in the order in which they were measured; a line is the mean of a block of "
-        "images. A steady machine gives level bands, without steps or slopes.",
+        "images. Images differ, so that dots scatter and lines go up and down together; on a steady machine they do so "
+        "about the same level from beginning to end.",
         "the-stopwatch",
     ),
     "class_ap": _Wording(
@@ -120,10 +128,12 @@ def plates(figures: Mapping[str, str]) -> dict[str, Plate]:
 
 def _plate(name: str, svg: str) -> Plate:
     words = _WORDING.get(name) or _Wording(name.replace("_", " ").capitalize(), "")
-    return Plate(name, words.title, words.how_to_read, words.numbers, Markup(_for_a_page(svg, words.title)))
+    return Plate(
+        name, words.title, words.how_to_read, words.numbers, Markup(_for_a_page(svg, words.title, areas=name in _AREAS))
+    )
 
 
-def _for_a_page(svg: str, title: str) -> str:
+def _for_a_page(svg: str, title: str, *, areas: bool) -> str:
     """Without what only a file has; with a name, and in the page's colours."""
     svg = _PROLOGUE.sub("", svg).strip()
     while _SIZE.search(svg):
@@ -133,6 +143,8 @@ def _for_a_page(svg: str, title: str) -> str:
     if "<image" not in svg:  # on a photograph, white is what makes a line seen
         svg = _SEPARATOR.sub(r"\1var(--paper)", svg)
     svg = _COLOURED_TEXT.sub(_legible, svg)
+    if not areas:
+        svg = _COLOUR.sub(lambda found: f"var(--{ON_DARK[found[0].upper()][0]}, {found[0]})", svg)
     return _INK.sub(lambda found: _INKS[found[0].lower()], svg)
 
 

@@ -155,6 +155,103 @@ def test_the_factors_hold_in_any_unit_and_number_of_processes(processes: int, un
                 assert one[stage][key][end] == pytest.approx(other[stage][key][end])
 
 
+THREE = ("mix_ratio", "rate_ratio", "uncounted_ratio")
+
+
+@pytest.mark.parametrize("stage", ["features", "total"])
+def test_a_sum_is_moved_to_other_stages_and_rates(stage: str) -> None:
+    """Each factor by a literal loop over stages, at the mean seconds that stand beside them."""
+    found = anatomy(METHODS, OBSERVED, "rcnn")["fast"]
+    at_base_rates, counted = 0.0, [0.0, 0.0]
+    for part in ("prepare", "conv", "fc", "decode"):
+        if stage == "total" or part in FEATURES:
+            above, below = found[part]["seconds"]
+            rate = METHODS["rcnn"]["flops"][part] / above
+            at_base_rates += METHODS["fast"]["flops"][part] / rate
+            counted = [counted[0] + above, counted[1] + below]
+    node, whole = found[stage], found[stage]["seconds"]
+    assert node["mix_ratio"]["value"] * node["flop_ratio"] == pytest.approx(counted[0] / at_base_rates)
+    assert node["rate_ratio"]["value"] == pytest.approx(at_base_rates / counted[1])
+    uncounted = (whole[0] / counted[0]) / (whole[1] / counted[1])
+    assert node["uncounted_ratio"]["value"] == pytest.approx(uncounted)
+    for key in THREE:
+        assert node[key]["low"] < node[key]["value"] < node[key]["high"]
+
+
+costs = st.fixed_dictionaries({part: st.floats(1e-4, 10) for part in PARTS if part != "propose"})
+asked = st.fixed_dictionaries({part: st.floats(1e3, 1e13) for part in ("prepare", "conv", "fc", "decode")})
+
+
+@given(costs, costs, asked, asked, st.integers(1, 4))
+def test_the_factors_of_a_sum_are_its_speed_up(
+    base: dict[str, float], own: dict[str, float], above: dict[str, float], below: dict[str, float], processes: int
+) -> None:
+    """Whatever the times, the operations and the number of processes: nothing is left over."""
+    times = {
+        name: observed({**cost, "propose": 0.0}, processes=processes, images=4, position=at)
+        for at, (name, cost) in enumerate((("rcnn", base), ("fast", own)))
+    }
+    methods = {}
+    for name, counts in (("rcnn", above), ("fast", below)):
+        flops = {**dict.fromkeys(DETECTING, 0.0), **counts}
+        sums = {"features": sum(flops[part] for part in FEATURES), "total": sum(flops[part] for part in DETECTING)}
+        methods[name] = about(name, flops={**flops, **sums})
+    for stage in ("features", "total"):
+        node = anatomy(methods, times, "rcnn")["fast"][stage]
+        product = np.prod([node[key]["value"] for key in THREE])
+        assert product == pytest.approx(node["utilisation_ratio"]["value"], rel=1e-9)
+        assert node["flop_ratio"] * product == pytest.approx(node["speedup"]["value"], rel=1e-9)
+
+
+def test_what_only_rates_do_is_in_the_rate() -> None:
+    """Half the time for the same operations, stage by stage, is all rate; without other stages none is uncounted."""
+    only = {**dict.fromkeys(PARTS, 0.0), "prepare": 0.2, "conv": 3.0, "fc": 0.3, "decode": 0.01}
+    times = {
+        name: observed({part: cost * share for part, cost in only.items()})
+        for name, share in (("rcnn", 1), ("fast", 0.5))
+    }
+    node = anatomy({name: about("rcnn") for name in times}, times, "rcnn")["fast"]["total"]
+    assert (node["flop_ratio"], node["mix_ratio"]["value"]) == (pytest.approx(1), pytest.approx(1))
+    assert node["rate_ratio"]["value"] == pytest.approx(2)
+    assert [node["uncounted_ratio"][end] for end in ("value", "low", "high")] == pytest.approx([1, 1, 1])
+
+
+def test_the_uncounted_interval_covers_its_truth() -> None:
+    """Runs drawn anew with known means: about 95 of 100 intervals hold the ratio of ratios."""
+    truth = (sum(COSTS["rcnn"].values()) / sum(COSTS["rcnn"][part] for part in ("prepare", "conv", "fc", "decode"))) / (
+        sum(COSTS["fast"].values()) / sum(COSTS["fast"][part] for part in ("prepare", "conv", "fc", "decode"))
+    )
+    held = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        times = {}
+        for name, cost in COSTS.items():
+            samples = []
+            for index in range(12):
+                seconds = {part: float(each * rng.gamma(100, 0.01)) for part, each in cost.items()}
+                seconds |= {"total": sum(seconds.values()), "features": sum(seconds[part] for part in FEATURES)}
+                samples.append(Sample(0, 0, "any", f"{index:03}", index, 0, "ok", seconds=seconds, block=index))
+            times[name] = Observations(samples, [f"{index:03}" for index in range(12)])
+        node = anatomy(METHODS, times, "rcnn")["fast"]["total"]["uncounted_ratio"]
+        held += node["low"] <= truth <= node["high"]
+    assert held >= 88
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "words"),
+    [
+        ({}, {"flops": None, "flops_reason": "it needs values"}, "it needs values"),
+        ({"flops": {**METHODS["rcnn"]["flops"], "pool": 5.0}}, {}, "operations and time of pool"),
+    ],
+)
+def test_a_sum_that_cannot_be_split_says_why(base: dict[str, Any], own: dict[str, Any], words: str) -> None:
+    """Not counted at all, or in one of both alone."""
+    node = anatomy({"rcnn": about("rcnn", **base), "fast": about("fast", **own)}, OBSERVED, "rcnn")["fast"]["total"]
+    for key in THREE:
+        assert node[key]["value"] is None
+        assert words in node[key]["reason"]
+
+
 def shown(**changes: Any) -> str:
     summary = {
         "schema_version": 2,
@@ -174,12 +271,24 @@ def test_the_report_has_a_line_for_each_stage() -> None:
     text = shown()
     lines = [line for line in text.splitlines() if line.startswith("|") and "| fast" in line]
     stages = [line.split("|")[1].strip() for line in lines]
-    assert stages == [*(part for part in PARTS if part != "propose"), "features", "total"]
+    assert stages == [*(part for part in PARTS if part != "propose"), "features", "total", "features", "total"]
+    lines, stages = lines[:-2], stages[:-2]
     by_stage = dict(zip(stages, lines, strict=True))
     assert by_stage["pool"].count("–[^") == 2
     assert by_stage["unattributed"].count("–[^") == 3
     assert "200×" in by_stage["conv"]
     assert "–" not in by_stage["total"]
+
+
+def test_the_report_shows_what_sums_are_made_of() -> None:
+    """Speed-up, operations and three factors; a summary that has none of these has no such table."""
+    text = shown()
+    assert "| sum " in text
+    for word in ("mix", "rate", "uncounted"):
+        assert f"× {word} |" in text
+    found = anatomy(METHODS, OBSERVED, "rcnn")
+    bare = {"fast": {name: {k: v for k, v in node.items() if k not in THREE} for name, node in found["fast"].items()}}
+    assert "| sum " not in shown(anatomy=bare)
 
 
 def test_a_summary_of_before_is_shown_as_it_was() -> None:

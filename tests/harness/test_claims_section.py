@@ -64,8 +64,26 @@ def test_what_is_comparable_is_a_row() -> None:
         "51.0× [50.0, 52.0]",
         "not met",
         "-50 %",
-        "",
+        "there: GPU, not named",
     ]
+
+
+def test_the_hardware_of_what_is_published_stands_beside_what_is_decided() -> None:
+    """A ratio or share of times that was met or missed; not an accuracy, and nothing that was left open."""
+    (share,) = [c for c in CLAIMS if (c.locator, c.printed, c.quantity) == ("Figure 2", "46.3", "share")]
+    assert verdicts.hardware(made(share, 46.0)) == "there: Nvidia K40"
+    assert verdicts.hardware(made(share, 80.0)) == "there: Nvidia K40"
+    assert verdicts.hardware(made(share, 46.0, wide=0.5)) == ""
+    assert verdicts.hardware(made(SCORE, 58.5)) == ""
+    assert verdicts.hardware(made(RATIO, 51.0, "network mini, ZF-5 there")) == ""
+    nowhere = {**made(RATIO, 51.0), "hardware": None}
+    assert verdicts.hardware(nowhere) == "there: hardware not stated"
+
+
+def test_the_rule_says_what_the_verdicts_do() -> None:
+    """With the margins as they are."""
+    assert "above what lies 10 % below the printed number (an mAP: 1 point below)" in verdicts.RULE
+    assert "at least 90 % of what is printed" in verdicts.RULE
 
 
 def test_one_number_in_two_places_is_one_row() -> None:
@@ -123,7 +141,11 @@ def test_a_missing_number_leads_to_its_reason() -> None:
         (SECONDS, 0.1, ("0.142 s", "0.1000 s [0.0980, 0.1020]", "not comparable")),
         (SCORE, 58.5, ("58.0 %", "58.5 % [57.3, 59.7]", "met, +0.5 points")),
         (SCORE, None, ("58.0 %", "untrained", "not comparable")),
-        (find("Section 4.3", "spp", "ZF-5", "flop_ratio_conv"), 163.3, ("~160×", "163.3× [160.0, 166.6]", "met, +2 %")),
+        (
+            find("Section 4.3", "spp", "ZF-5", "pixel_ratio_conv"),
+            163.3,
+            ("~160×", "163.3× [160.0, 166.6]", "met, +2 %"),
+        ),
     ],
 )
 def test_numbers_have_the_unit_of_the_paper(claim: Claim, value: float | None, texts: tuple[str, ...]) -> None:
@@ -134,7 +156,7 @@ def test_numbers_have_the_unit_of_the_paper(claim: Claim, value: float | None, t
 
 def test_an_exact_number_has_no_interval() -> None:
     """A count is that count."""
-    claim = find("Section 4.3", "spp", "ZF-5", "flop_ratio_conv")
+    claim = find("Section 4.3", "spp", "ZF-5", "pixel_ratio_conv")
     assert verdicts.measured(made(claim, 163.3, wide=0.0), lambda _: "") == "163×"
 
 

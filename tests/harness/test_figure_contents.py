@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from harness.rendering.alternatives import described
+from harness.rendering.canvas import STYLE, WEB_STYLE, blank, time_axis
 from harness.rendering.class_ap import class_ap
 from harness.rendering.cost import cost
 from harness.rendering.ecdf import latency
@@ -19,6 +21,7 @@ from harness.rendering.palette import OUTCOMES, looks
 from harness.rendering.pictures import pictures
 from harness.rendering.progression import progression
 from harness.rendering.published_plot import published_plot, published_rows
+from harness.rendering.stacked import stage_bars
 from pictured import IMAGES, claim, full_summary, write_run
 from recorded import METHODS
 
@@ -68,7 +71,7 @@ def test_very_many_images_are_a_line_of_few_steps(summary: dict[str, Any]) -> No
 
 
 def test_dots_and_lines_of_cost(summary: dict[str, Any]) -> None:
-    """A dot an image, the fitted line over them, faint where its slope may be 0; no panel where nothing is known."""
+    """A dot an image, the fitted line over them, thin where its slope may be 0; no panel where nothing is known."""
     figure = cost(summary)
     assert figure is not None
     assert len(figure.axes) == 2
@@ -76,13 +79,24 @@ def test_dots_and_lines_of_cost(summary: dict[str, Any]) -> None:
     assert list(dots.get_xdata()) == summary["series"]["images"]["boxes"]
     assert list(dots.get_ydata()) == summary["series"]["total_seconds"]["spp"]
     assert line.get_ydata() == pytest.approx(0.01 + 1e-4 * line.get_xdata())
-    assert line.get_alpha() == 1
-    assert of_method(figure, "spp", axes=1)[1].get_alpha() < 0.5
+    assert of_method(figure, "spp", axes=1)[1].get_linewidth() < line.get_linewidth() / 2
     images = {**summary["series"]["images"], "boxes": [None] * IMAGES}
     figure = cost({**summary, "series": {**summary["series"], "images": images}})
     assert figure is not None
     (axes,) = figure.axes
     assert "megapixels" in axes.get_xlabel()
+
+
+@pytest.mark.parametrize(("boxes", "panels"), [([5, 6, 6, 5], 1), ([5, 5, 5, 5], 1), ([5, 6, 7, 5], 2)])
+def test_images_that_are_alike_show_no_growth(summary: dict[str, Any], boxes: list[int], panels: int) -> None:
+    """Fewer than three different values have no panel, and a run without any panel has no figure."""
+    images = {**summary["series"]["images"], "boxes": boxes, "megapixels": [0.1, 0.2, 0.3, 0.4]}
+    figure = cost({**summary, "series": {**summary["series"], "images": images}})
+    assert figure is not None
+    assert len(figure.axes) == panels
+    alike = {**images, "megapixels": [0.2] * IMAGES}
+    figure = cost({**summary, "series": {**summary["series"], "images": alike}})
+    assert (figure is None) == (panels == 1)
 
 
 def test_what_was_changed_on_purpose_stands_in_place_of_the_images(summary: dict[str, Any]) -> None:
@@ -108,6 +122,9 @@ def test_processes_stand_one_after_the_other(summary: dict[str, Any]) -> None:
     drawn = of_method(figure, "rcnn")
     dots = [line for line in drawn if line.get_linestyle() == "None"]
     assert len(dots) == 2
+    left, right = figure.axes[0].get_xlim()
+    places = np.concatenate([line.get_xdata() for line in drawn])
+    assert left < places.min() <= places.max() < right  # no dot is cut at the edge
     number = METHODS.index("rcnn")
     shift = first["elapsed_seconds"][-1]
     expected = [
@@ -121,6 +138,42 @@ def test_processes_stand_one_after_the_other(summary: dict[str, Any]) -> None:
     assert means.get_ydata() == pytest.approx(by_hand)
     words = {text.get_text() for text in figure.axes[0].texts}
     assert {"process 0", "process 1"} <= words
+
+
+@pytest.mark.parametrize(("slowest", "unit", "label"), [(0.0292, "ms", "29.2 ms"), (4.21, "s", "4.21 s")])
+def test_times_of_stages_are_in_one_unit(slowest: float, unit: str, label: str) -> None:
+    """Axis, bars and labels: milliseconds where all methods take less than a second."""
+    results = {}
+    for name, seconds in (("rcnn", slowest), ("spp", slowest / 10)):
+        times = {stage: {"mean": share * seconds} for stage, share in (("conv", 0.6), ("fc", 0.4), ("total", 1.0))}
+        results[name] = {"status": "ok", "reason": None, "map": {}, "seconds": times}
+    figure = stage_bars({"baseline": "rcnn", "plan": {"methods": list(results)}, "methods": results})
+    axes = figure.axes[0]
+    assert axes.get_xlabel().endswith(f"({unit})")
+    words = [text.get_text() for text in axes.texts]
+    assert words[0] == label
+    assert all(text.endswith(f" {unit}") for text in words)
+    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
+    assert max(ends) == pytest.approx(float(label.split()[0]))
+
+
+@pytest.mark.parametrize("look", [STYLE, WEB_STYLE])
+@pytest.mark.parametrize("high", [1.04, 1.5, 2.5, 6, 11, 40, 200, 3_000, 100_000])
+@pytest.mark.parametrize("low", [0.00083, 0.013, 2.1])
+def test_an_axis_of_times_has_more_than_one_label(look: Any, low: float, high: float) -> None:
+    """Whatever it spans, and not so many that they touch."""
+    from matplotlib import style
+
+    with style.context(look, after_reset=True):
+        figure = blank(4, "", {})
+        axes = figure.subplots()
+        axes.set_xlim(low, low * high)
+        time_axis(axes, "x")
+        figure.canvas.draw()
+        shown = [label for label in axes.get_xticklabels() if low <= label.get_position()[0] <= low * high]
+        boxes = [label.get_window_extent() for label in shown]
+    assert len(boxes) >= 3
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_the_best_found_class_is_the_first_row(summary: dict[str, Any]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from harness.rendering.palette import INK, LIGHT_TEXT, OUTCOMES, STAGES, VERDICTS, looks
+import harness
+from harness.rendering.palette import INK, LIGHT_TEXT, ON_DARK, OUTCOMES, STAGES, VERDICTS, looks
 
 Plane = npt.NDArray[np.float64]
 
@@ -75,6 +78,25 @@ def test_neighbours_are_told_apart(vision: str) -> None:
     assert not too_near(combinations(first, 2), vision)
     assert not too_near(combinations(OUTCOMES.values(), 2), vision)
     assert not too_near(combinations([colour for colour, _ in VERDICTS.values()], 2), vision)
+
+
+@pytest.mark.parametrize("vision", SEEN_WITH)
+def test_colours_of_a_dark_page_are_told_apart(vision: str) -> None:
+    """As those that they stand for: the first methods of a run, kinds of boxes, and verdicts but for the grey one."""
+    first = [look.colour for look in looks("abcd").values()]
+    verdicts = [colour for colour, _ in VERDICTS.values() if colour in ON_DARK]
+    for group in (first, verdicts):
+        assert not too_near(combinations([ON_DARK[colour][1] for colour in group], 2), vision)
+
+
+def test_dots_and_lines_stand_out_on_a_dark_page() -> None:
+    """By 5:1, where 3:1 is asked of graphics [WCAG 2.2, 1.4.11], as dots let some of the page through."""
+    css = (Path(harness.__file__).parent / "webpage" / "templates" / "page.css").read_text(encoding="utf-8")
+    (paper,) = re.findall(r"prefers-color-scheme: dark\) {\n  :root {\n    --paper: (#\w+);", css)
+    assert {look.colour for look in looks("abcdef").values()} == set(ON_DARK)
+    for name, colour in ON_DARK.values():
+        assert contrast(colour, paper) >= 5
+        assert f"--{name}: {colour.lower()};" in css
 
 
 def test_letters_on_a_stage_can_be_read() -> None:

@@ -36,7 +36,7 @@ PLACES = {
 """Source, version, places and how many numbers they print, counted in the papers; the other three are parts of
 sections."""
 PARTS = {
-    "spp-complexity": [("flop_ratio_conv", "160"), ("flop_ratio_conv", "24")],
+    "spp-complexity": [("pixel_ratio_conv", "160"), ("pixel_ratio_conv", "24")],
     "spp-conv-only": [("speedup_conv", one) for one in ("170", "170", "270", "30", "30", "49")],
     "rcnn-seconds": [("full_system", "13"), ("full_system", "53")],
 }
@@ -150,7 +150,10 @@ def test_a_screen_of_80_columns_is_enough(name: str, measured: bool) -> None:
 
 
 def test_a_cell_has_three_lines() -> None:
-    """Published, measured with its interval, verdict with the difference; one where nothing was run."""
+    """Published, measured with its interval, verdict with the difference; one where nothing was run.
+
+    What the published number ran on is a fourth where a ratio was decided, and stands below the table for all.
+    """
     (own,) = [c for c in claims_of(table("spp-table-10")) if c.printed == "102"]
     text = screen([table("spp-table-10", [result(own, 104.0, 3.0)])])
     lines = text.splitlines()
@@ -159,7 +162,23 @@ def test_a_cell_has_three_lines() -> None:
     assert "38×" in lines[at]
     assert "104.0× [101.0, 107.0]" in lines[at + 1]
     assert "met, +2 %" in lines[at + 2]
+    assert "there: GPU, not named" in lines[at + 3]
+    assert "Published times: GPU, not named beside the table." in text
     assert "1 met; 16 published alone." in text
+
+
+def test_the_hardware_of_each_table_is_told() -> None:
+    """All kinds of it; of accuracies there is none. A note says that shares depend on it. [FRCN Table 4, Figure 2]"""
+    two = "two machines: Nvidia K40, and one not stated"
+    assert set(table("fast-table-4").hardware) == {"Nvidia K40", None, two}
+    assert table("spp-table-11").hardware == table("spp-complexity").hardware == []
+    text = " ".join(screen([table("fast-table-4")]).split())
+    assert "Nvidia K40" in text
+    assert "hardware not stated" in text
+    assert two in text
+    assert "Published times" not in screen([table("spp-table-11")])
+    assert "depend on the hardware" in str(table("fast-figure-2").note)
+    assert "Published times: Nvidia K40." in "\n".join(rendered.markdown(table("fast-figure-2"), Notes()))
 
 
 def test_an_untrained_accuracy_says_so() -> None:

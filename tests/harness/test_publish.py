@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import figures
-from harness.publish import main, publish, stale
+from harness import figures, traceability
+from harness.publish import main, publish, stale, untraceable
+from harness.runs import RunFolder
+from harness.schemas import FORMS, file_name
 
 RUN: dict[str, Any] = {
     "schema_version": 1,
@@ -28,12 +30,15 @@ RUN: dict[str, Any] = {
     "speedup": {"spp": {"conv": {"value": 16.0, "low": 15.0, "high": 17.0}, "total": {"value": 16.0}}},
 }
 README = "before\n<!-- generated: demo -->\n<!-- /generated -->\nafter\n"
-FILES = [
+SCHEMAS = sorted(f"results/schemas/{file_name(name)}" for name in FORMS)
+OF_RUN = [
     "README.md",
     *(f"results/figures/demo-{name}" for name in ("speed_accuracy.png", "speed_accuracy.svg")),
     *(f"results/figures/demo-{name}" for name in ("stages.png", "stages.svg")),
+    "results/pages/demo.html",
     "results/tables/demo.md",
 ]
+FILES = sorted([*OF_RUN, *SCHEMAS])
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +46,16 @@ def one_drawing_each(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
     """Draw the same summary once a test: that figures are reproducible is tested beside `draw`."""
     drawn: dict[str, list[Path]] = {}
 
-    def draw(summary: dict[str, Any], _folder: Path) -> list[Path]:
+    def draw(summary: dict[str, Any], _folder: Path, _run: RunFolder) -> list[Path]:
         key = json.dumps(summary)
         if key not in drawn:
             drawn[key] = figures.draw(summary, tmp_path_factory.mktemp("drawn"))
         return drawn[key]
 
     monkeypatch.setattr("harness.publish.draw", draw)
+    monkeypatch.setattr("harness.publish.svgs", lambda *_: {})
+    # The run of these tests is a summary alone; that of samples is asked in `test_traceability`.
+    monkeypatch.setattr("harness.publish.check", lambda _run: [])
 
 
 @pytest.fixture
@@ -56,6 +64,7 @@ def checkout(tmp_path: Path) -> Path:
     run = tmp_path / "results" / "runs" / "demo"
     run.mkdir(parents=True)
     (run / "summary.json").write_text(json.dumps(RUN))
+    (run / "manifest.json").write_text(json.dumps({"schema_version": 1}))
     (tmp_path / "README.md").write_text(README)
     return tmp_path
 
@@ -100,14 +109,14 @@ def test_a_changed_run_makes_all_of_its_files_stale(checkout: Path) -> None:
     changed["methods"]["spp"]["seconds"]["total"]["mean"] = 0.7
     changed["speedup"]["spp"]["total"]["value"] *= 1.1
     (checkout / "results" / "runs" / "demo" / "summary.json").write_text(json.dumps(changed))
-    assert [path.as_posix() for path in stale(checkout)] == FILES
+    assert [path.as_posix() for path in stale(checkout)] == OF_RUN
 
 
 def test_files_of_a_run_that_is_gone_are_stale(checkout: Path) -> None:
     """Tables and figures without a run are named and removed, and the README's block is emptied."""
     publish(checkout)
     (checkout / "results" / "runs" / "demo" / "summary.json").unlink()
-    assert [path.as_posix() for path in publish(checkout)] == FILES
+    assert [path.as_posix() for path in publish(checkout)] == OF_RUN
     assert (checkout / "README.md").read_text() == README
     assert stale(checkout) == []
 
@@ -121,6 +130,41 @@ def test_a_figure_of_another_matplotlib_is_passed_over(checkout: Path) -> None:
     assert stale(checkout) == []
     figure.write_text(drawn + "\n")
     assert [path.name for path in stale(checkout)] == ["demo-stages.svg"]
+
+
+def test_a_schema_that_was_edited_is_named(checkout: Path) -> None:
+    """Schemas are generated, too; one that no form has any more is removed."""
+    publish(checkout)
+    schema = checkout / SCHEMAS[0]
+    schema.write_text(schema.read_text().replace('"type": "string"', '"type": "number"', 1))
+    (schema.parent / "old.schema.json").write_text("{}")
+    names = {schema.name, "old.schema.json"}
+    assert {path.name for path in stale(checkout)} == names
+    assert {path.name for path in publish(checkout)} == names
+    assert stale(checkout) == []
+
+
+def test_figures_that_no_page_shows_are_not_published(checkout: Path) -> None:
+    """They lie in the run folder; here they would lie twice."""
+    publish(checkout)
+    drawn = {path.stem.removeprefix("demo-") for path in (checkout / "results" / "figures").iterdir()}
+    pages = (checkout / "results" / "tables" / "demo.md").read_text() + (checkout / "README.md").read_text()
+    assert drawn
+    assert all(f"demo-{name}.svg" in pages for name in drawn)
+
+
+def test_a_run_that_does_not_hold_together_is_named(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `harness.traceability` finds makes the check fail, though nothing generated is stale."""
+    publish(checkout)
+    monkeypatch.setattr("harness.publish.check", traceability.check)
+    told = "results/runs/demo: manifest.json is damaged at plan: Field required"
+    assert untraceable(checkout) == [told]
+    monkeypatch.setattr("harness.publish.check", lambda run: [f"{run.name} is wrong"])
+    assert main(["--check", "--root", str(checkout)]) == 1
+    assert capsys.readouterr().out == f"does not follow: {Path('results/runs/demo')}: demo is wrong\n"
+    assert main(["--root", str(checkout)]) == 0
 
 
 def test_outside_a_checkout_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from harness import operating_point as counting
 from harness.claims import Claim, read_claims
@@ -152,7 +154,7 @@ FOUND = {
 }
 
 
-def test_the_printed_102_is_algorithm_times_implementation() -> None:
+def test_the_printed_102_is_operations_times_rate_and_mix() -> None:
     """[SPP Table 10]: 14.37 + 0.089 s against 0.053 + 0.089 s, on the operations that hand arithmetic gives."""
     found = FOUND["Table 10", "spp", "ZF-5", "total"]
     fc = 2 * BOXES * (12_800 * 4096 + 4096 * 4096)
@@ -165,6 +167,70 @@ def test_the_printed_102_is_algorithm_times_implementation() -> None:
     assert found["utilisation_ratio"]["value"] == pytest.approx(14.46 / 0.142 * below / above)
     assert found["speedup"]["low"] == pytest.approx(14.455 / 0.1425)
     assert found["speedup"]["high"] == pytest.approx(14.465 / 0.1415)
+
+
+def test_the_102_is_mostly_the_algorithm_at_the_rates_of_that_day() -> None:
+    """[SPP Table 10]: at R-CNN's 14.37 s for its convolutions SPP-net's take so much, and fc as long as it did."""
+    found = FOUND["Table 10", "spp", "ZF-5", "total"]
+    counted = operating_point()["operations"]["zf5"]
+    crops, image = (counted[method]["conv"] for method in ("rcnn", "spp"))
+    at_old_rates = image / (crops / 14.37) + 0.089
+    assert found["algorithm_ratio"]["value"] == pytest.approx(14.46 / at_old_rates)
+    assert found["mix_ratio"]["value"] == pytest.approx(14.46 / at_old_rates / found["flop_ratio"])
+    assert found["rate_ratio"]["value"] == pytest.approx(at_old_rates / 0.142)
+    assert found["rate_ratio"]["value"] < found["mix_ratio"]["value"] < found["algorithm_ratio"]["value"]
+
+
+@pytest.mark.parametrize(
+    "place", [("Table 9", "spp"), ("Table 9", "spp:5"), ("Table 10", "spp"), ("Table 10", "spp:5")]
+)
+@given(data=st.data())
+def test_what_the_digits_allow_is_within_the_ends(place: tuple[str, str], data: st.DataObject) -> None:
+    """Whatever the true seconds behind the printed ones, both factors that they give are in their intervals."""
+    locator, method = place
+    node = {stage: FOUND[locator, method, "ZF-5", stage] for stage in ("conv", "fc", "total")}
+    true = {
+        stage: [data.draw(st.floats(of["low"], of["high"])) for of in node[stage]["seconds"]]
+        for stage in ("conv", "fc")
+    }
+    base, own = (sum(true[stage][at] for stage in true) for at in (0, 1))
+    for at, total in ((0, base), (1, own)):
+        printed = node["total"]["seconds"][at]
+        assume(printed["low"] <= total <= printed["high"])
+    moved = sum(true[stage][0] / node[stage]["flop_ratio"] for stage in true)
+    factors = {"algorithm_ratio": base / moved, "rate_ratio": moved / own}
+    factors["mix_ratio"] = factors["algorithm_ratio"] / node["total"]["flop_ratio"]
+    for key, value in factors.items():
+        ends = node["total"][key]
+        assert ends["low"] * (1 - 1e-12) <= value <= ends["high"] * (1 + 1e-12)
+
+
+def test_three_factors_are_the_speed_up_where_both_stages_are_printed() -> None:
+    """Exactly, and what totals alone are printed of has two, with the reason."""
+    apart = {key for key, one in FOUND.items() if one["mix_ratio"] is not None}
+    assert apart == {(f"Table {at}", method, "ZF-5", "total") for at in (9, 10) for method in ("spp", "spp:5")}
+    for key, one in FOUND.items():
+        if key in apart:
+            product = one["flop_ratio"] * one["mix_ratio"]["value"] * one["rate_ratio"]["value"]
+            assert product == pytest.approx(one["speedup"]["value"], rel=1e-12)
+            assert one["flop_ratio"] * one["mix_ratio"]["value"] == pytest.approx(one["algorithm_ratio"]["value"])
+            assert one["reason"] is None
+        else:
+            assert one["rate_ratio"] is one["algorithm_ratio"] is None
+            assert one["reason"]
+
+
+def test_the_ratio_of_pixels_stands_beside_the_convolutions_that_it_is_about() -> None:
+    """[SPP 4.3]: n * 227^2 over r * s^2 is 163 and 24.0, printed as about 160 and 24; operations are fewer by less."""
+    for method, sizes in (("spp", (688,)), ("spp:5", (480, 576, 688, 864, 1200))):
+        one = FOUND["Table 10", method, "ZF-5", "conv"]
+        printed = one["printed_pixel_ratio"]
+        pixels = BOXES * 227**2 / (4 / 3 * sum(size**2 for size in sizes))
+        assert printed["locator"] == "Section 4.3"
+        assert float(printed["printed"]) == pytest.approx(pixels, rel=0.03)
+        assert one["flop_ratio"] < float(printed["printed"])
+    elsewhere = [one for key, one in FOUND.items() if key[0] != "Table 10" or key[3] != "conv"]
+    assert all(one["printed_pixel_ratio"] is None for one in elsewhere)
 
 
 def test_the_printed_fc_times_follow_the_operations() -> None:
@@ -237,13 +303,32 @@ def test_only_the_methods_asked_for() -> None:
     assert published_anatomy(CLAIMS, ["rcnn"]) == []
 
 
+def test_the_report_does_not_split_what_totals_alone_do_not() -> None:
+    """[FRCN Table 4]: the second factor holds both, and each of them is a dash with the reason."""
+    found = published_anatomy(CLAIMS, ["fast"])
+    notes = Notes()
+    text = "\n\n".join(rendered.blocks(found, notes))
+    assert "by rate and mix of layers" in text
+    assert "faster code" not in text
+    assert "Counted in pixels" not in text
+    assert text.count("–[^1]") == 2 * len(found)
+    assert "prints no seconds" in notes.lines()[0]
+
+
 def test_the_report_says_how_much_was_the_algorithm() -> None:
     """Of the methods that the run has, with or without a network in their names."""
-    summary = {"plan": {"methods": ["rcnn@zf5", "spp@zf5"]}, "published_anatomy": published_anatomy(CLAIMS)}
+    apart = published_anatomy(CLAIMS)
+    summary = {"plan": {"methods": ["rcnn@zf5", "spp@zf5"]}, "published_anatomy": apart}
     notes = Notes()
     text = "\n\n".join(rendered.section(summary, notes))
     assert "**102×** of spp (ZF-5) over rcnn (ZF-5), SPP Table 10" in text
-    assert "fast" not in text
+    one = next(one for one in apart if one["printed"] == "102")
+    algorithm, rate = one["algorithm_ratio"]["value"], one["rate_ratio"]["value"]
+    assert f"{algorithm:.1f}× was the algorithm, at the rates of that day" in text
+    assert f"and {rate:.2f}× faster code" in text
+    assert "implementation" not in text
+    assert text.count("Counted in pixels") == 1
+    assert "fast (" not in text
     assert "14.46 → 0.142" in text
     assert (
         rendered.section({"plan": {"methods": ["rcnn"]}, "published_anatomy": published_anatomy(CLAIMS)}, notes) == []

@@ -46,8 +46,11 @@ def test_a_printed_ratio_follows_from_the_printed_times(claim: Claim) -> None:
     assert claim.low <= baseline.high / own.low
 
 
-def test_one_ratio_was_cut_off_and_not_rounded() -> None:
-    """8.96 s over 0.293 s is 30.6, which the paper prints as 30; no other number is marked so. [SPP v2 4.3]"""
+def test_one_ratio_is_not_rounded_to_its_last_digit() -> None:
+    """8.96 s over 0.293 s is 30.6, which the paper prints as 30, cut off or rounded to tens; none else. [SPP v2 4.3]
+
+    Its times alone put it between 30 and 31, as the reading says.
+    """
     cut = [claim for claim in CLAIMS if claim.reading == "cut"]
     assert {(claim.citation, claim.name, claim.printed) for claim in cut} == {
         ("SPP Section 4.3 (1406.4729v2)", "spp:5", "30"),
@@ -55,6 +58,22 @@ def test_one_ratio_was_cut_off_and_not_rounded() -> None:
     }
     baseline, own = operands(cut[0])
     assert baseline.low / own.high > 30.5
+    assert cut[0].low < baseline.low / own.high < baseline.high / own.low < cut[0].high
+
+
+def test_only_ratios_are_of_two_machines() -> None:
+    """Those of Fast R-CNN or R-CNN to SPP-net's times, which its authors provided. [FRCN Table 4, Section 4.4]"""
+    found = [claim for claim in CLAIMS if not claim.one_machine]
+    assert sorted((claim.locator, claim.printed) for claim in found) == [
+        *(("Abstract", "10"), ("Abstract", "3")),
+        *(("Section 4.4", "10"), ("Section 4.4", "2.7"), ("Section 4.4", "7")),
+        *(("Table 4", "20"), ("Table 4", "3.4")),
+    ]
+    for claim in found:
+        assert "spp:5@VGG16" in (claim.relative_to, f"{claim.name}@{claim.backbone}")
+        assert claim.source == "FRCN"
+    others = [c for c in CLAIMS if c.source == "FRCN" and c.relative_to and c.one_machine]
+    assert not [c for c in others if "spp" in (c.method, str(c.relative_to).partition(":")[0])]
 
 
 def test_only_a_plot_was_read_by_eye() -> None:
@@ -71,11 +90,11 @@ def test_the_largest_ratio_is_explained_by_rounding_alone() -> None:
     assert baseline.low / own.value < 169 < baseline.value / own.low
 
 
-def test_ratios_of_operations_are_those_of_pixels() -> None:
+def test_ratios_of_pixels_follow_from_sizes() -> None:
     """2,000 crops of 227 px over r s^2, r = 4/3, at each scale: the arithmetic of [SPP 4.3] gives what it prints."""
     crops = 2000 * 227**2
     for name, scales in (("spp", (688,)), ("spp:5", (480, 576, 688, 864, 1200))):
-        (claim,) = find("SPP", "Section 4.3", name, "ZF-5", "flop_ratio_conv")
+        (claim,) = find("SPP", "Section 4.3", name, "ZF-5", "pixel_ratio_conv")
         assert claim.low < crops / sum(4 / 3 * scale**2 for scale in scales) < claim.high
 
 

@@ -19,7 +19,7 @@ from harness.quantities.waterfall import waterfall
 from harness.record import Sample
 from harness.rendering.canvas import STYLE, WEB_STYLE
 from harness.rendering.cells import Notes
-from harness.rendering.waterfall import in_a_sentence, section, waterfall_figure
+from harness.rendering.waterfall import in_a_sentence, section, steps, waterfall_figure
 
 PARTS = (*DETECTING, "unattributed")
 ROLES = ("rcnn", "spp:5", "spp", "fast", "fast:svd")
@@ -61,7 +61,7 @@ subsets = st.lists(st.sampled_from(ROLES[1:]), min_size=1, unique=True)
 
 
 @given(subsets, st.integers(1, 4), st.integers(0, 2**16))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_factors_multiply_to_the_whole(others: list[str], processes: int, seed: int) -> None:
     """Whatever methods there are: the product is the speed-up of the last over R-CNN, and times fall by the factors."""
     runs = observed(["rcnn", *others], processes=processes, seed=seed)
@@ -206,6 +206,9 @@ def test_the_figure_is_drawn_to_scale_and_nothing_leaves_it(look: Any, names: tu
         assert box.x1 <= figure.bbox.x1
     assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
     assert any("faster in all" in label.get_text() for label in labels)
+    points = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    assert points == [times[0], times[-1]]
+    assert len(axes.patches) == len(steps) - 1 + len(hatched)  # nothing but steps is a bar
 
 
 def test_runs_without_it_show_nothing() -> None:
@@ -216,12 +219,42 @@ def test_runs_without_it_show_nothing() -> None:
         assert in_a_sentence(nothing) == ""
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (1.02, 0.99, 1.05, "1.02× (no clear change)"),
+        (0.98, 0.96, 1.01, "0.980× (no clear change)"),
+        (1.02, 1.01, 1.03, "1.02× faster"),
+        (0.87, 0.85, 0.89, "0.870× (slower)"),
+    ],
+)
+def test_an_interval_that_holds_1_is_no_clear_change(value: float, low: float, high: float, words: str) -> None:
+    """In the figure and in words, whatever the value."""
+    shown = summary(("rcnn", "spp"))
+    shown["waterfall"]["steps"][2]["factor"] |= {"value": value, "low": low, "high": high}
+    assert f"pool every box from the shared map: {words}" in in_a_sentence(shown)
+    figure = waterfall_figure(shown)
+    assert figure is not None
+    assert words in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_step_is_named_so_that_it_can_be_understood_alone() -> None:
+    """What is scaled or convolved and whose size it has is said, which the summary's own names leave out."""
+    stored = [step["name"] for step in summary()["waterfall"]["steps"]]
+    shown = {step.key: step.name for step in steps(summary())}
+    assert {key for key, name in shown.items() if name not in stored} == {"shared", "sizes", "resolution"}
+    assert "Fast R-CNN" in shown["resolution"]
+    assert "five sizes" in shown["shared"]
+    without = {step.key: step.name for step in steps(summary(("rcnn", "spp")))}
+    assert "once" in without["shared"]
+
+
 def test_the_report_says_the_same() -> None:
     """A line a step with its factor, the factor of all, and the figure."""
     shown = summary()
     text = "\n\n".join(section(shown, Notes(), "figures/"))
-    for step in shown["waterfall"]["steps"]:
-        assert f"| {step['name']}" in text
+    for step in steps(shown):
+        assert f"| {step.name}" in text
     assert "rcnn to fast:svd" in text
     assert "(figures/waterfall.svg)" in text
     words = in_a_sentence(shown)

@@ -14,14 +14,16 @@ import pytest
 
 from browsing import CLASS, HOSTILE, Page, hostile, planted_page
 from harness.claims import read_claims
+from harness.quantities.published_anatomy import operating_point, published_anatomy
 from harness.rendering.cells import in_brackets
 from harness.report import markdown
 from harness.tables import Estimate
+from harness.verdicts import MARGIN
 from harness.webpage import webpage
-from harness.webpage.explanations import in_the_papers
+from harness.webpage.explanations import in_the_papers, unlike_the_papers
 from harness.webpage.headline import title
 from harness.webpage.introductions import introduce, plain
-from harness.webpage.judgements import judgements
+from harness.webpage.judgements import MEANINGS, judgements
 from harness.webpage.markup import prose, read
 from harness.webpage.plates import plates
 
@@ -243,12 +245,49 @@ def test_what_cannot_be_compared_has_no_difference() -> None:
 
 
 def test_printed_speedups_are_taken_apart(page: Page) -> None:
-    """The two factors multiply to what the paper prints, as far as three digits go."""
+    """The factors multiply to what the paper prints, as far as three digits go; no table has two sentences."""
     told = in_the_papers(page.summary)
-    assert any("SPP Table 10" in sentence for sentence in told)
+    assert any("SPP Table 10" in sentence and "faster code" in sentence for sentence in told)
+    tables = [re.findall(r"\((\w+ Table \d+)\)", sentence) for sentence in told]
+    assert len({table for (table,) in tables}) == len(told)
     for sentence in told:
-        printed, fewer, rate = (float(number) for number in re.findall(r"([\d.]+)×", sentence))
-        assert fewer * rate == pytest.approx(printed, rel=0.02)
+        printed, *factors = (float(number) for number in re.findall(r"([\d.]+)×", sentence))
+        if "faster code. " in sentence:
+            saved, rate, again, fewer, mix = factors
+            assert saved == again == pytest.approx(fewer * mix, rel=0.02)
+            factors = [saved, rate]
+        assert factors[0] * factors[1] == pytest.approx(printed, rel=0.02)
+
+
+def test_the_sentence_of_a_table_is_on_the_network_that_ran() -> None:
+    """Else on that of the largest speed-up, whatever its variant."""
+    apart = published_anatomy(read_claims(), ["fast"])
+    for network, printed in (("vgg-m", "80"), ("caffenet", "98"), ("mini", "146")):
+        (sentence,) = in_the_papers(
+            run_of({"fast": {}}, plan={"methods": ["rcnn", "fast"], "backbone": network}, published_anatomy=apart)
+        )
+        assert sentence.startswith(f"Fast R-CNN’s {printed}× over R-CNN")
+        assert "do not tell apart" in sentence
+
+
+def test_what_the_words_say_of_boxes_is_what_is_counted() -> None:
+    """Most operations of those that convolve the image once are spent on each box, so no page may say otherwise."""
+    for counted in operating_point()["operations"].values():
+        per_box = counted["fast"]["fc"] + counted["fast"]["decode"]
+        assert per_box > counted["fast"]["conv"]
+    plan = {"methods": ["rcnn"], "backbone": "mini"}
+    few = {"proposals_per_image": {"mean": 200.0}}
+    told = " ".join(unlike_the_papers(run_of({}, plan=plan, dataset=few)))
+    assert "R-CNN convolves every box" in told
+    assert "mostly for the image" not in told
+
+
+@pytest.mark.parametrize("verdict", ["met", "not met"])
+def test_verdicts_are_told_for_what_is_too_large_as_well(verdict: str) -> None:
+    """A speed-up may only fall short of what is printed, a share or a ratio of pixels may also exceed it."""
+    assert "speed-up" in MEANINGS[verdict]
+    assert "share" in MEANINGS[verdict]
+    assert f"{100 * MARGIN:g} %" in MEANINGS["met"]
 
 
 def test_a_summary_without_verdicts_says_why() -> None:
@@ -285,6 +324,15 @@ def test_figures_take_the_colours_of_the_page() -> None:
     assert plate.svg.count("var(--ink)") == 2
     assert "fill: #ffffff" in plate.svg
     assert plate.how_to_read
+
+
+def test_dots_and_lines_take_the_colours_of_a_dark_page() -> None:
+    """By a variable that is their own colour where a page has none; areas with letters on them stay as they are."""
+    svg = '<svg viewBox="0 0 9 8"><path style="stroke: #0072b2"/><text style="fill: #0072b2">rcnn</text></svg>'
+    known = plates({"cost": svg, "stages": svg})
+    assert "stroke: var(--blue, #0072b2)" in known["cost"].svg
+    assert "stroke: #0072b2" in known["stages"].svg
+    assert all("fill: var(--ink)" in plate.svg for plate in known.values())
 
 
 def test_every_figure_says_how_to_read_it(page: Page) -> None:
