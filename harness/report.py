@@ -7,7 +7,7 @@ computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from harness.claims import Claim
 from harness.rendering import anatomy, appendix, caption, confidence, growth, provenance, roofline, verdicts, waterfall
@@ -51,8 +51,22 @@ _DIFFERENCES = ("mAP VOC07", "mAP VOC10+")
 _ACCURACY, _TIME = "Accuracy against time per image", "Time per image by stage"
 
 
-def markdown(summary: Summary, claims: Iterable[Claim] = ()) -> str:
-    """The whole report. `claims` are the published numbers to set beside it, as of `read_claims`."""
+_FIGURES = {
+    "published": "Published and measured",
+    "latency": "How the time is spread over the images",
+    "cost": "What the time grows with",
+    "progression": "Each time as it was measured",
+    "class_ap": "Average precision of each class",
+    "pictures": "What was found, what was found wrongly and what was missed",
+}
+"""Those without numbers beside them in the text."""
+
+
+def markdown(summary: Summary, claims: Iterable[Claim] = (), figures: Collection[str] = ()) -> str:
+    """The whole report.
+
+    `claims` are the published numbers to set beside it, as of `read_claims`; `figures` names what was drawn.
+    """
     claims, notes = tuple(claims), Notes()
     blocks = [
         _title(summary),
@@ -66,6 +80,7 @@ def markdown(summary: Summary, claims: Iterable[Claim] = ()) -> str:
         *roofline.section(summary, notes),
         *growth.section(summary, notes),
         *confidence.section(summary, notes),
+        *_figures(figures),
         *_notices(summary),
         *appendix.sections(summary, claims, notes),
         *notes.lines(),
@@ -117,6 +132,11 @@ def excerpt(summary: Summary, claims: Iterable[Claim] = (), *, figures: str) -> 
         blocks += [table((*_COLUMNS, "network, source"), papers, words=(0, len(_COLUMNS)))]
     blocks += [*_speed_accuracy(summary, figures), _image(_TIME, f"{figures}stages.svg"), *notes.lines()]
     return "\n\n".join(blocks) + "\n"
+
+
+def _figures(drawn: Collection[str]) -> list[str]:
+    images = [_image(words, f"figures/{name}.svg") for name, words in _FIGURES.items() if name in drawn]
+    return ["## Figures", *images] if images else []
 
 
 def _image(words: str, path: str) -> str:

@@ -16,8 +16,8 @@ __all__ = ["write_reports"]
 def write_reports(folder: RunFolder, summary: dict[str, Any]) -> None:
     """Write summary.json, report.md, report.html and the figures of a run."""
     folder.write_summary(summary)
-    figures.draw(summary, folder.path / "figures", folder)
+    drawn = {path.stem for path in figures.draw(summary, folder.path / "figures", folder)}
     claims = read_claims()
-    write_text(folder.path / "report.md", report.markdown(summary, claims))
+    write_text(folder.path / "report.md", report.markdown(summary, claims, drawn))
     page = webpage(summary, folder.read_manifest(), claims, figures.svgs(summary, folder))
     write_text(folder.path / "report.html", page)

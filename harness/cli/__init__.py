@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli import judge, look, measure
+from harness.cli import judge, look, measure, reproduce
 
 __all__ = ["app", "main"]
 
@@ -19,7 +19,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (measure.compare, judge.report, judge.gate, judge.evaluate, look.doctor, look.methods):
+for command in (
+    measure.compare,
+    reproduce.reproduce,
+    judge.report,
+    judge.gate,
+    judge.evaluate,
+    look.doctor,
+    look.methods,
+):
     app.command()(command)
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 data.command()(look.fetch)

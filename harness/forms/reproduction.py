@@ -24,6 +24,10 @@ class Labels(Form):
     quick: bool
     """Whether this is the smoke version, which decides nothing."""
     images: int | None
+    data: list[str]
+    """What was timed on, such as ``drawn scenes of 500x375, 2,000 random boxes each``."""
+    boxes: list[int]
+    """Of an image, on average, in each part that was timed; each number once."""
 
 
 class Part(Form):
@@ -37,6 +41,8 @@ class Part(Form):
     reason: str | None
     folder: str | None
     """Of the run, relative to that of the reproduction."""
+    counted: Fields | None
+    """Of what counts instead of timing: the image, and by method what its convolutions take in."""
 
 
 class Reproduction(Form):
@@ -54,4 +60,6 @@ class Reproduction(Form):
     claims: list[JudgedClaim]
     verdicts: dict[str, int]
     """How many claims came to each."""
+    published_alone: int
+    """How many numbers the table prints that no part is made for."""
     published_anatomy: list[Fields]

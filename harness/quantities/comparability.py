@@ -16,12 +16,15 @@ from typing import Any
 from harness.claims import Claim
 from harness.networks import is_printed_as, network_of
 
-__all__ = ["SCORES", "UNTRAINED", "differences", "doubt", "ran_on"]
+__all__ = ["NOT_RUN", "SCORES", "UNTRAINED", "differences", "doubt", "ran_on"]
 
 SCORES = frozenset({"map", "ap"})
 
 UNTRAINED = "untrained"
 """Instead of an accuracy, and before all else that differs."""
+
+NOT_RUN = "not run"
+"""Instead of what no run was made for."""
 
 _BOXES, _BOXES_MARGIN = 2000, 0.10
 """An image, where the source does not name another number [SPP 4.3: n ~ 2000; RCNN 2.1], and by what share more or

@@ -36,11 +36,12 @@ _TITLE_LINES = 3
 
 
 def lines(cell: Cell, mark: Mark) -> list[str]:
-    """What stands in a cell, one below the other; nothing where nothing is published."""
+    """What stands in a cell, one below the other; a dash where nothing is published."""
     if cell.claim is None:
-        return []
+        return ["–"]
     if cell.judged is None:
-        return [verdicts.published(asdict(cell.claim))]
+        to_itself = cell.claim.relative_to == f"{cell.claim.name}@{cell.claim.backbone}"
+        return [verdicts.published(asdict(cell.claim)), *(["baseline"] if to_itself else [])]
     one = cell.judged
     told = [verdicts.published(one), verdicts.measured(one, mark), verdicts.verdict(one), verdicts.hardware(one)]
     return [line for line in told if line]

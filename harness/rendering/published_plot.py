@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.rendering.canvas import blank, narrow, shortened
 from harness.rendering.palette import INK, MUTED, VERDICTS
+from harness.rendering.span import span
 from harness.tables import Summary
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def _subject(claim: Mapping[str, Any]) -> str:
     name = claim["method"] + (f":{claim['variant']}" if claim.get("variant") else "")
     over = f" over {claim['relative_to'].partition('@')[0]}" if claim.get("relative_to") else ""
     part = f" of {claim['part']}" if claim.get("part") else ""
-    return f"{name}{over}: {_QUANTITIES[claim['quantity']]}{part}"
+    stages = (claim.get("measured_as") or {}).get("stages") or ()
+    covers = f" ({span(stages)})" if claim["quantity"] == "speedup_total" and stages else ""
+    return f"{name}{over}: {_QUANTITIES[claim['quantity']]}{part}{covers}"
 
 
 def _row(claim: Mapping[str, Any]) -> PublishedRow:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.networks import is_printed_as
-from harness.quantities.comparability import UNTRAINED, ran_on
+from harness.quantities.comparability import NOT_RUN, UNTRAINED, ran_on
 from harness.rendering import caption
 from harness.rendering.cells import Mark, Notes, escaped, in_brackets, table
 from harness.tables import Estimate, Summary
@@ -81,10 +81,13 @@ def published(one: Judged) -> str:
 
 
 def measured(one: Judged, mark: Mark) -> str:
-    """Such as ``45.6× [44.4, 46.7]``; instead of nothing ``untrained``, else a dash with the `mark` of its reason."""
+    """Such as ``45.6× [44.4, 46.7]``.
+
+    Where there is none ``untrained`` or ``not run``, else a dash with the `mark` of its reason.
+    """
     of = one["measured"]
-    if of["value"] is None and of["reason"] == UNTRAINED:
-        return "untrained"
+    if of["value"] is None and of["reason"] in (UNTRAINED, NOT_RUN):
+        return str(of["reason"])
     number = Estimate(of["value"], of["low"], of["high"], of["reason"] if of["value"] is None else None)
     exact = of["low"] is not None and of["low"] == of["high"]
     return in_brackets(number, mark, _UNITS.get(one["unit"], " " + one["unit"]), interval=not exact)

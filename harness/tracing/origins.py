@@ -5,6 +5,7 @@ The rules, by name:
 - *share of the total*: a stage's mean seconds over those of the total, of each method;
 - *per 100 proposals*: a line's slope, a hundred times;
 - *longer arm*: of an interval, from its value to the end that is farther away;
+- *the other way round*: one over a ratio;
 - *count*: how many entries a list or an object has; of how many images a method said the same; how many findings and
   claims came to each verdict; how many claims have the same reason for theirs.
 """
@@ -105,6 +106,7 @@ def _by_rule(summary: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]
         if total := means.get("total"):
             shares = {name: mean / total for name, mean in means.items()}
             yield ("methods", method, "share of the total"), shares
+    yield from _the_other_way_round(summary)
     for method, of in (summary.get("lines") or {}).items():
         slope = (of.get("proposals") or {}).get("slope") or {}
         per_hundred = {key: 100 * slope[key] for key in ("value", "low", "high") if _is_number(slope.get(key))}
@@ -119,6 +121,20 @@ def _by_rule(summary: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]
     yield ("reasons", "count"), list(reasons.values())
     yield ("reasons", "count", "parts"), list(Counter(p for _, each in reasons for p in each.split("; ")).values())
     yield ("reasons", "count", "network"), sum(n for (_, each), n in reasons.items() if _of_another_network(each))
+
+
+def _the_other_way_round(summary: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Ratios below 1 are told as what they are over 1: a method that is slower took so many times as long."""
+    for method, of in (summary.get("speedup") or {}).items():
+        for name, node in (of or {}).items():
+            if isinstance(node, Mapping):
+                found = {key: node.get(key) for key in ("value", "low", "high", "flop_ratio")}
+                inverse = {key: 1 / value for key, value in found.items() if value and _is_number(value)}
+                yield ("speedup", method, name, "the other way round"), inverse
+    for at, claim in enumerate(summary.get("claims") or ()):
+        value = (claim.get("measured") or {}).get("value")
+        if claim.get("unit") == "x" and value and _is_number(value):
+            yield ("claims", str(at), "the other way round"), {"value": 1 / value}
 
 
 def _of_another_network(reason: str) -> bool:

@@ -12,7 +12,7 @@ from harness.rendering import caption
 from harness.tables import Summary, methods
 from harness.webpage.introductions import plain
 
-__all__ = ["Difference", "differences", "networks_that_ran", "of_its_own"]
+__all__ = ["Difference", "differences", "networks_that_ran", "of_its_own", "unnamed"]
 
 _MOST_NAMED = 7
 _PACKAGED = "mini"
@@ -20,6 +20,7 @@ _PACKAGED = "mini"
 
 _OF_ITS_OWN = re.compile(r"no .+ in this run, which it is relative to|at most .+ boxes an image, .+ there")
 """Concerns one number, and is no condition of the run."""
+_OF_HARDWARE, _NOT_NAMED = "hardware: ", "not named"
 _COUNTED = re.compile(r"[\d,]+ boxes an image, [\d,]+ there")
 _NETWORK = re.compile(r"(?:the baseline's )?network .+, (.+?) there")
 _HARDWARE = re.compile(r"other hardware: (.+) there, (.+) here")
@@ -46,7 +47,13 @@ def differences(summary: Summary, reasons: Iterable[str]) -> list[Difference]:
             here, other = _sides(summary, part)
             counts[here] += 1
             there.setdefault(here, {}).update({other: None} if other else {})
-    return [Difference(here, _listed(list(there[here]))) for here, _ in counts.most_common()]
+    return [Difference(here, _all(here, list(there[here]))) for here, _ in counts.most_common()]
+
+
+def _all(here: str, there: Sequence[str]) -> str | None:
+    if here.startswith(_OF_HARDWARE):
+        return _one_of(there)
+    return _listed([each for each in there if each != _NOT_NAMED] or there)
 
 
 def of_its_own(reason: str) -> str | None:
@@ -73,7 +80,7 @@ def _sides(summary: Summary, part: str) -> tuple[str, str | None]:
     if found := _NETWORK.fullmatch(part):
         return _networks(summary), found[1]
     if found := _HARDWARE.fullmatch(part):
-        return f"hardware: {found[2]}", _unnamed(found[1])
+        return f"{_OF_HARDWARE}{found[2]}", found[1]
     if part in _PLAIN:
         return _PLAIN[part]
     if found := _SIDES.fullmatch(part):
@@ -96,12 +103,23 @@ def _short(name: str) -> str:
     return plain(name.partition("@")[0])
 
 
-def _unnamed(hardware: str) -> str:
-    """``GPU, not named beside the table`` and the like."""
+def unnamed(hardware: str) -> str:
+    """``GPU, not named beside the table`` and the like in words; the name where there is one."""
     kind, _, rest = hardware.partition(", ")
-    if rest.startswith("not named"):
-        return f"a {kind} that is not named"
-    return "hardware that is not named" if hardware == "not named" else hardware
+    return f"a {kind} that is not named" if rest.startswith(_NOT_NAMED) else hardware
+
+
+def _one_of(hardware: Sequence[str]) -> str:
+    """Such as ``Nvidia K40, or a GPU or CPU that is not named``."""
+    named = [each for each in hardware if _NOT_NAMED not in each]
+    kinds = list(
+        dict.fromkeys(each.partition(", ")[0] for each in hardware if each.partition(", ")[2] and each not in named)
+    )
+    if kinds:
+        named.append(f"a {' or '.join(kinds)} that is {_NOT_NAMED}")
+    elif len(named) < len(hardware):
+        named.append(f"hardware that is {_NOT_NAMED}")
+    return _listed(named) or _NOT_NAMED
 
 
 def _training(iterations: str, _: Summary) -> str:

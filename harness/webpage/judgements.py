@@ -8,14 +8,15 @@ from typing import Any
 
 from harness.claims import Claim
 from harness.rendering import verdicts
-from harness.rendering.cells import headline_cells, in_brackets
+from harness.rendering.cells import headline_cells
 from harness.rendering.published import published_beside
+from harness.rendering.span import WHOLE, span
 from harness.tables import Estimate, Summary, headline
 from harness.verdicts import MARGIN, MARGIN_POINTS, VERDICTS
 from harness.webpage.differences import Difference, differences, of_its_own
 from harness.webpage.introductions import plain
 from harness.webpage.ratios import short
-from harness.webpage.subjects import WHOLE, span, subjects
+from harness.webpage.subjects import subjects
 
 __all__ = ["MEANINGS", "Judgement", "Judgements", "Printed", "judgements"]
 
@@ -31,6 +32,7 @@ MEANINGS = {
 
 _NO_REASON = "no reason was recorded"
 _BASELINE = "baseline"
+_NOT_SAID = "what is timed is not said"
 _TIMED = ("speedup_total", "total")
 
 
@@ -124,7 +126,9 @@ def _judgement(one: Mapping[str, Any], about: str) -> Judgement:
     reason, lacking = one["reason"], one["measured"]["reason"] if one["measured"]["value"] is None else None
     measured = verdicts.measured(one, lambda _: "")
     if one["verdict"] == VERDICTS[-1]:
-        reason = of_its_own(reason or "") or (None if lacking == measured else lacking)
+        reason = of_its_own(reason or "")
+    if lacking == measured:
+        lacking = None
     return Judgement(
         about=about,
         source=f"{one['source']} {one['locator']} ({one['version']})",
@@ -156,25 +160,21 @@ def _printed(summary: Summary, claims: Sequence[Claim]) -> list[Printed]:
 
 def _in_short(summary: Summary, printed: Sequence[Printed]) -> str | None:
     """What is printed, all of it over R-CNN, and what was measured."""
-    by_method: dict[str, dict[str, None]] = {}
-    covers: dict[str, dict[str, None]] = {}
+    by_method: dict[str, dict[str | None, dict[str, None]]] = {}
     for row in printed:
         if row.speedup != _BASELINE and not row.speedup.startswith("–"):
-            by_method.setdefault(row.method, {})[row.speedup] = None
-            covers.setdefault(row.method, {}).update({row.covers: None} if row.covers else {})
+            by_method.setdefault(row.method, {}).setdefault(row.covers, {})[row.speedup] = None
     here = [row for row in headline(summary) if row.speedup_total.value is not None]
     if not by_method or not here:
         return None
     theirs = ", ".join(
-        f"{method} {_and(list(ratios))}" + (f" ({_and(list(covers[method]))})" if covers[method] else "")
-        for method, ratios in by_method.items()
+        f"{method} {_and([f'{_and(list(ratios))} ({covers or _NOT_SAID})' for covers, ratios in of.items()])}"
+        for method, of in by_method.items()
     )
     ours = ", ".join(f"{plain(row.method)} {short(row.speedup_total)}" for row in here)
     baseline = plain(str(summary.get("baseline")))
-    return (
-        f"How many times as fast as {plain('rcnn')} is an image done? The papers print {theirs}. Measured here, beside "
-        f"{baseline} and over the {WHOLE}: {ours}."
-    )
+    question = f"How many times as fast as {plain('rcnn')} is an image done?"
+    return f"{question} The papers print {theirs}. Measured here, against {baseline} and for the {WHOLE}: {ours}."
 
 
 def _spans(summary: Summary, judged: Sequence[Mapping[str, Any]]) -> str | None:
@@ -185,18 +185,15 @@ def _spans(summary: Summary, judged: Sequence[Mapping[str, Any]]) -> str | None:
         about, found = one["measured_as"] or {}, one["measured"]
         covers, method = span(about.get("stages") or ()), str(about.get("method"))
         same = one["quantity"] == _TIMED[0] and about.get("baseline") == summary.get("baseline")
-        if not same or covers == WHOLE or found["value"] is None or whole.get(method, Estimate(None)).value is None:
-            continue
-        part = in_brackets(Estimate(found["value"], found["low"], found["high"]), str, "×")
-        total = in_brackets(whole[method], str, "×")
-        parts.setdefault(covers, {})[method] = f"{part} here for {plain(method)} and {total} above"
-    if not parts:
-        return None
+        if same and covers != WHOLE and found["value"] is not None and method in whole:
+            part = short(Estimate(found["value"], found["low"], found["high"]))
+            parts.setdefault(covers, {})[method] = f"{part} here and {short(whole[method])} above for {plain(method)}"
     told = [
-        f"A paper that times {_timed(covers)} is set against {_timed(covers)}, hence {_and(list(of.values()))}."
+        f"A paper that times {_timed(covers)} is set against {_timed(covers)}, hence "
+        f"{', '.join(of[method] for method in whole if method in of)}."
         for covers, of in parts.items()
     ]
-    return " ".join([*told, "Seconds likewise."])
+    return " ".join([*told, "Seconds likewise."]) if told else None
 
 
 def _timed(covers: str) -> str:

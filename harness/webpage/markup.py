@@ -25,6 +25,8 @@ _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|GiB)(?:\W|$))")
 _NAME = re.compile(r"\b(?:R-CNN|SPP-net)\b")
+_IN_BRACKETS = re.compile(r"\[[-−+–]?\d[^\[\]<>]{0,24}\]|\([-−+]?\d[^()<>]{0,24}\)")
+"""Of a number: its interval or share, which may stand on the next line as a whole."""
 _CARRIAGE_RETURN = re.compile("\r\n?")
 _WHOLE = r'<span class="whole">\g<0></span>'
 
@@ -146,13 +148,13 @@ def _label_cells(tokens: Sequence[Token]) -> None:
     """Gives each cell the head of its column, which stands beside it where a screen is too narrow for columns."""
     heads: list[str] = []
     at = 0
-    for token, inside in zip(tokens, [*tokens[1:], None], strict=True):
+    for index, token in enumerate(tokens):
         if token.type == "thead_open":
             heads = []
         elif token.type == "tr_open":
             at = 0
-        elif token.type == "th_open" and inside is not None:
-            heads.append(_plain_text(inside))
+        elif token.type == "th_open":
+            heads.append(_plain_text(tokens[index + 1]))
         elif token.type == "td_open":
             token.attrSet("data-label", heads[at])
             at += 1
@@ -177,7 +179,7 @@ def _words_of_picture(_: RendererHTML, tokens: Sequence[Token], index: int, *__:
 
 
 def _text(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) -> str:
-    return str(unbroken(tokens[index].content))
+    return _IN_BRACKETS.sub(_WHOLE, str(unbroken(tokens[index].content)))
 
 
 def _fence(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.rendering.cells import rounded
 from harness.tables import Estimate
 
@@ -19,9 +21,12 @@ def is_slower(ratio: Estimate) -> bool:
 
 
 def inverse(ratio: Estimate) -> Estimate:
-    """Of times where `ratio` is of speeds, and the other way round."""
+    """Of times where `ratio` is of speeds, and the other way round; with as many significant digits."""
     low, value, high = (1 / end if end else None for end in (ratio.high, ratio.value, ratio.low))
-    return Estimate(value, low, high)
+    if not value or not ratio.value:
+        return Estimate(None, reason=ratio.reason)
+    decimals = ratio.decimals + math.floor(math.log10(ratio.value)) - math.floor(math.log10(value))
+    return Estimate(value, low, high, fixed_decimals=decimals)
 
 
 def short(ratio: Estimate) -> str:

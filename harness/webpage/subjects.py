@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.rendering.span import span
+from harness.webpage.differences import unnamed
 from harness.webpage.introductions import plain
 
-__all__ = ["WHOLE", "span", "subjects"]
+__all__ = ["subjects"]
 
 Judged = Mapping[str, Any]
-
-WHOLE = "whole image"
 
 _QUANTITIES = {
     "map": "accuracy (mAP)",
@@ -33,22 +33,9 @@ _QUANTITIES = {
 _IN_PARTS = {"conv", "pool", "fc", "total"}
 """Times of which a part is a layer, whose name says it all."""
 _SPANNING = {"total", "full_system", "speedup_total"}
-_SPANS = {
-    ("prepare", "conv", "pool", "fc", "decode"): "until suppression",
-    ("proposals", "prepare", "conv", "pool", "fc"): "with proposals, until fc",
-    ("proposals", "prepare", "conv", "pool", "fc", "decode", "suppress"): f"{WHOLE}, with proposals",
-    ("proposals", "total"): f"{WHOLE}, with proposals",
-    ("total",): WHOLE,
-    (): WHOLE,
-}
 _PLACE = ("source", "locator", "version")
 _APART = (("train", "trained on {}"), ("test", "tested on {}"), ("hardware", "on {}"), ("note", "{}"))
 """What tells two numbers of one place apart, in the order in which it is asked."""
-
-
-def span(stages: Sequence[str]) -> str:
-    """``conv + fc``, ``until suppression`` or ``whole image``: what a time covers."""
-    return _SPANS.get(tuple(stages)) or " + ".join(stages)
 
 
 def subjects(claims: Sequence[Judged]) -> list[str]:
@@ -61,7 +48,7 @@ def subjects(claims: Sequence[Judged]) -> list[str]:
         several = Counter(place for place, _ in kinds)
         for at, (place, one) in enumerate(_paired(places, claims)):
             if alike[place] > 1 and several[place] > 1 and one[column]:
-                texts[at] += f", {words.format(str(one[column]).partition(';')[0])}"
+                texts[at] += f", {words.format(unnamed(str(one[column]).partition(';')[0]))}"
     return texts
 
 

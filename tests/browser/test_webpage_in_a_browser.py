@@ -67,6 +67,11 @@ PALE = """
 }
 """
 
+CUT = """
+() => [...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth + 1)
+  .map(one => one.getAttribute('aria-label'))
+"""
+
 NAMES = """
 () => [...document.querySelectorAll('svg[role=img], figure, .scroll, nav, section')].map(one => {
   const by = one.getAttribute('aria-labelledby');
@@ -235,6 +240,27 @@ def test_a_link_opens_what_it_leads_to(browser: Browser, files: dict[str, str]) 
         seen.tab.locator("#plate-stages").get_by_role("link", name="The same in numbers").click()
         seen.tab.wait_for_timeout(100)
         assert target.is_visible()
+
+
+def test_the_numbers_of_the_claims_figure_are_where_it_leads(browser: Browser, files: dict[str, str]) -> None:
+    """In a block that holds some of them, opened where it was folded."""
+    with Watched(browser, files["planted"]) as seen:
+        for link in seen.tab.locator("#plate-published figcaption a").all():
+            link.click()
+            seen.tab.wait_for_timeout(100)
+            block = seen.tab.locator(str(link.get_attribute("href")))
+            assert block.is_visible()
+            table = (
+                block if block.evaluate("one => one.tagName") == "TABLE" else block.locator("xpath=following::table[1]")
+            )
+            assert table.get_by_role("cell").count()
+
+
+def test_no_table_is_cut_off_on_a_phone(browser: Browser, files: dict[str, str]) -> None:
+    """Rows are stacked there, so that none scrolls sideways."""
+    with Watched(browser, files["planted"], WIDTHS_PX[0]) as seen:
+        seen.tab.evaluate(OPENED)
+        assert seen.tab.evaluate(CUT) == []
 
 
 def test_on_paper_all_is_shown(browser: Browser, files: dict[str, str]) -> None:

@@ -19,12 +19,13 @@ from harness.rendering.cells import in_brackets
 from harness.report import markdown
 from harness.tables import Estimate
 from harness.verdicts import MARGIN
-from harness.webpage import webpage
-from harness.webpage.explanations import in_the_papers, unlike_the_papers
+from harness.webpage import accuracy, webpage
+from harness.webpage.differences import differences, of_its_own
+from harness.webpage.explanations import in_the_papers, operations, unlike_the_papers, where_time_goes
 from harness.webpage.headline import title
 from harness.webpage.introductions import introduce, plain
 from harness.webpage.judgements import MEANINGS, judgements
-from harness.webpage.markup import prose, read
+from harness.webpage.markup import prose, read, unbroken
 from harness.webpage.plates import plates
 
 V1 = json.loads((Path(__file__).parent / "data" / "summary-v1.json").read_text(encoding="utf-8"))
@@ -106,7 +107,9 @@ def test_every_method_has_a_card_with_the_numbers_of_the_report(page: Page) -> N
         cells = next(line for line in report.splitlines() if line.startswith(f"| **{name}**")).split("|")
         accuracy, ratio_of_total = cells[2].strip(), cells[7].strip()
         assert accuracy.replace(" [", " % [") in cards
-        assert ratio_of_total == "baseline" or ratio_of_total in cards
+        times, _, interval = ratio_of_total.rstrip("]").partition(" [")
+        assert ratio_of_total == "baseline" or times in cards
+        assert f"between {interval.replace(', ', ' and ')} times as fast" in cards or not interval
         total = Estimate(*(result["seconds"]["total"][key] for key in ("mean", "low", "high")))
         shown = (total, " s") if (total.value or 0) >= 1 else (total.shifted(3), " ms")
         assert in_brackets(shown[0], str, shown[1], interval=True) in cards
@@ -171,14 +174,26 @@ def test_a_run_without_any_time_says_so() -> None:
     [
         ({"spp": ratio(2.0), "fast": ratio(4.0)}, "Fast R-CNN was 4.00 times as fast as R-CNN, SPP-net 2.00 times"),
         ({"spp": ratio(1.02)}, "SPP-net was about as fast as R-CNN"),
-        ({"spp": ratio(0.5)}, "SPP-net was 0.500 times as fast as R-CNN"),
+        ({"spp": ratio(0.5)}, "SPP-net took 2.00 times as long as R-CNN"),
+        (
+            {"spp": ratio(2.0), "fast": ratio(0.5)},
+            "SPP-net was 2.00 times as fast as R-CNN, Fast R-CNN took 2.00 times as long",
+        ),
+        (
+            {"spp": ratio(0.8), "fast": ratio(0.5)},
+            "SPP-net took 1.25 times as long as R-CNN, Fast R-CNN 2.00 times",
+        ),
+        (
+            {"spp": ratio(0.8), "fast": ratio(0.5), "fast:svd": ratio(0.4)},
+            "No method was faster than R-CNN: SPP-net took 1.25 times as long as R-CNN",
+        ),
         (
             {"spp": ratio(2.0), "fast": ratio(4.0), "fast:svd": ratio(8.0)},
             "The fastest of 4 methods, Fast R-CNN (SVD), was 8.00 times as fast as R-CNN",
         ),
         ({}, "R-CNN took 500 ms per image"),
     ],
-    ids=["two", "alike", "slower", "three", "alone"],
+    ids=["two", "alike", "slower", "both", "none", "none of three", "three", "alone"],
 )
 def test_the_title_says_the_main_result(speedups: dict[str, Any], words: str) -> None:
     """Who was how many times as fast as whom; nothing is claimed where the interval holds 1."""
@@ -225,22 +240,26 @@ def test_decided_claims_stand_before_the_others() -> None:
         ("8×", "10.00× [9.50, 10.50]", "+25 %"),
         ("102×", "10.00× [9.50, 10.50]", "-90 %"),
     ]
-    assert found.decided[0].about == "SPP-net with ZF-5: speed-up of an image over R-CNN"
+    assert found.decided[0].about == "SPP-net with ZF-5: speed-up over R-CNN, conv + fc"
     assert [count for _, count, _ in found.counts] == [1, 1, 0, 2]
     assert [(one.here, one.there) for one in found.differences] == [
-        ("network mini", "ZF-5; VGG16"),
+        ("network mini", "ZF-5, or VGG16"),
         ("hardware: CPU (X)", "Nvidia K40"),
     ]
 
 
 def test_what_cannot_be_compared_has_no_difference() -> None:
-    """An accuracy on other data is neither better nor worse; what was decided has its difference."""
-    apart = claim("not comparable", reason="network mini, ZF-5 there")
+    """An accuracy on other data is neither better nor worse; what was decided has its own. Reasons stand once."""
+    apart = claim(
+        "not comparable", reason="network mini, ZF-5 there; no rcnn@ZF-5 in this run, which it is relative to"
+    )
     text = webpage(run_of({}, claims=[apart, claim("not met")]), {})
-    tables = [part.partition("</table>")[0] for part in text.split('<table class="stacking">')[1:]]
-    assert [("-90" in table, "network mini, ZF-5 there" in table) for table in tables if "102×" in table] == [
-        (True, False),
-        (False, True),
+    tables = [part.partition("</table>")[0] for part in text.split("<table ")[1:] if "conv + fc" in part]
+    assert [
+        ("-90" in table, "network mini" in table, "in this run" in table) for table in tables if "102×" in table
+    ] == [
+        (True, False, False),
+        (False, False, True),
     ]
 
 
@@ -280,6 +299,124 @@ def test_what_the_words_say_of_boxes_is_what_is_counted() -> None:
     told = " ".join(unlike_the_papers(run_of({}, plan=plan, dataset=few)))
     assert "R-CNN convolves every box" in told
     assert "mostly for the image" not in told
+
+
+def test_networks_are_those_that_ran() -> None:
+    """Not the one of a plan whose methods name their own; each with the methods that ran on it."""
+    names = ["rcnn@caffenet", "spp@alexnet"]
+    plan = {"methods": names, "backbone": "mini"}
+    ran = run_of({}, plan=plan, baseline=names[0], methods={name: {"status": "ok"} for name in names})
+    (told,) = unlike_the_papers(ran)
+    assert "alexnet is none of the papers’ networks" in told
+    assert "mini" not in told
+    (one,) = differences(ran, ["network caffenet, VGG16 there", "the baseline's network caffenet, ZF-5 there"])
+    assert (one.here, one.there) == ("networks: caffenet (R-CNN), alexnet (SPP-net)", "VGG16, or ZF-5")
+
+
+def test_differences_are_told_in_plain_words() -> None:
+    """Hardware without a name once; what concerns one number alone is no condition of the run."""
+    reasons = [
+        "other hardware: GPU, not named beside the table there, CPU (X) here; untrained",
+        "other hardware: Nvidia K40 there, CPU (X) here; iterations quick, the paper's there",
+        "other hardware: GPU, not named there, CPU (X) here; at most 2000 boxes an image, 1000 there",
+        "185 boxes an image, about 2,000 there; no rcnn@VGG16 in this run, which it is relative to",
+    ]
+    assert {one.here: one.there for one in differences(run_of({}), reasons)} == {
+        "hardware: CPU (X)": "Nvidia K40, or a GPU that is not named",
+        "untrained": "trained",
+        "short training (quick)": "the papers’ full schedules",
+        "185 boxes an image": "about 2,000",
+    }
+    assert [of_its_own(reason) for reason in reasons] == [
+        None,
+        None,
+        "at most 2000 boxes an image, 1000 there",
+        "no rcnn@VGG16 in this run, which it is relative to",
+    ]
+
+
+def test_a_ratio_of_a_part_is_told_beside_that_of_the_whole() -> None:
+    """One name has two numbers only where the page says what each covers."""
+    about = {"method": "spp", "baseline": "rcnn", "stages": ["conv", "fc"]}
+    told = judgements(run_of({"spp": ratio(4.0)}, claims=[claim("not comparable", measured_as=about)]), ()).spans
+    assert told is not None
+    assert (
+        "times conv and fc alone is set against conv and fc alone, hence 10.00× here and 4.00× above for SPP-net"
+        in told
+    )
+
+
+def test_claims_that_read_the_same_are_told_apart() -> None:
+    """By what they were trained on, else by what they ran on; and prepositions fit what is measured."""
+    same = {"quantity": "map", "relative_to": None, "stages": [], "unit": "%"}
+    found = judgements(
+        run_of(
+            {},
+            claims=[
+                claim("met", **same, train="VOC07"),
+                claim("met", **same, train="VOC12"),
+                claim("met", **same, train="VOC12", part="1000 proposals"),
+                claim("met", quantity="total", part="other", relative_to=None),
+                claim("met", **{**same, "quantity": "share"}, part="other"),
+                claim("met", **same, part="IoU 0.5"),
+            ],
+        ),
+        (),
+    )
+    assert [one.about.removeprefix("SPP-net with ZF-5: ") for one in found.decided] == [
+        "accuracy (mAP), trained on VOC07",
+        "accuracy (mAP), trained on VOC12",
+        "accuracy (mAP) with 1000 proposals",
+        "time of all other steps",
+        "share of the time in all other steps",
+        "accuracy (mAP) at IoU 0.5",
+    ]
+
+
+def test_what_is_slower_is_told_as_longer() -> None:
+    """No number below one is called fewer or faster; the largest part need not be most."""
+    node = {**ratio(0.5)["total"], "flop_ratio": 0.8, "utilisation_ratio": 0.625}
+    (told, _) = operations(run_of({"spp": {"total": node}}))
+    assert "1.25× as many operations as R-CNN, at 0.625× as many of them a second, took 2.00× as long" in told
+    seconds = {"conv": 0.04, "fc": 0.03, "pool": 0.03, "total": 0.1}
+    summary = run_of({}, methods={"rcnn": {"status": "ok", "seconds": seconds}})
+    assert where_time_goes(summary) == ["The largest part of R-CNN’s time is conv: 40.0 %."]
+
+
+@pytest.mark.parametrize(("points", "told"), [(-9.0, True), (-1.3, False), (7.0, True)])
+def test_accuracies_beyond_those_of_the_papers_are_explained(points: float, told: bool) -> None:
+    """SPP-net has 58.0 % where R-CNN has 59.2 % [SPP Table 10]; nothing is said where the interval reaches that."""
+    node = {"value": points / 100, "low": (points - 1) / 100, "high": (points + 1) / 100}
+    sentences = accuracy.unlike_the_papers(run_of({"spp": {}}, map_difference={"spp": {"voc07": node}}), read_claims())
+    assert bool(sentences) == told
+    if told:
+        assert "R-CNN 59.2 % and SPP-net 58.0 % (SPP Table 10, ZF-5)" in sentences[0]
+        assert "the network is another (mini), training was short" in sentences[1]
+
+
+def test_tiles_stand_only_where_something_was_decided() -> None:
+    """Four numbers of which three are zero say less than a sentence; the papers' own baseline is none of its gains."""
+    apart = claim("not comparable", reason="network mini, ZF-5 there")
+    text = webpage(run_of({"spp": ratio(2.0)}, claims=[apart]), {}, read_claims())
+    assert 'class="tally"' not in text
+    assert "none of 1 can be compared" in text
+    assert '<td data-label="speed-up of an image">1×' not in text
+    assert 'class="tally"' in webpage(run_of({}, claims=[apart, claim("met")]), {})
+
+
+def test_names_are_not_broken() -> None:
+    """Neither that of a method nor that of an option, in prose or in a command."""
+    assert unbroken("R-CNN <b> --out x") == (
+        '<span class="whole">R-CNN</span> &lt;b&gt; <span class="whole">--out</span> x'
+    )
+    ((section,), _) = read("## One\n\n```sh\nharness --out x\n```")
+    assert '<span class="whole">--out</span>' in section.body
+
+
+def test_cells_carry_the_head_of_their_column() -> None:
+    """On a narrow screen rows are stacked, and each number stands beside what it is."""
+    ((section,), _) = read("## One\n\n| a | `b` |\n|:--|--:|\n| x | 1 [0, 2] |")
+    assert re.findall(r'data-label="(\w)"', str(section.body)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("verdict", ["met", "not met"])
