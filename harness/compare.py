@@ -142,6 +142,7 @@ class _Run:
         summary = summarise(self._folder)
         parts = (*summary["methods"].values(), *manifest.get("processes", ()))
         complete = all(about["status"] == "ok" for about in parts)
-        write_reports(self._folder, summary)
-        self._folder.write_manifest({**manifest, "status": "complete" if complete else "partial"})
+        manifest = {**manifest, "status": "complete" if complete else "partial"}
+        write_reports(self._folder, summary, manifest)  # before the manifest says on disk that all is done
+        self._folder.write_manifest(manifest)
         return summary

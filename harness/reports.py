@@ -13,11 +13,15 @@ from harness.webpage import webpage
 __all__ = ["write_reports"]
 
 
-def write_reports(folder: RunFolder, summary: dict[str, Any]) -> None:
-    """Write summary.json, report.md, report.html and the figures of a run."""
+def write_reports(folder: RunFolder, summary: dict[str, Any], manifest: dict[str, Any] | None = None) -> None:
+    """Write summary.json, report.md, report.html and the figures of a run.
+
+    `manifest` is what the page shows; None for that on disk.
+    """
     folder.write_summary(summary)
     drawn = {path.stem for path in figures.draw(summary, folder.path / "figures", folder)}
     claims = read_claims()
     write_text(folder.path / "report.md", report.markdown(summary, claims, drawn))
-    page = webpage(summary, folder.read_manifest(), claims, figures.svgs(summary, folder))
+    manifest = folder.read_manifest() if manifest is None else manifest
+    page = webpage(summary, manifest, claims, figures.svgs(summary, folder))
     write_text(folder.path / "report.html", page)

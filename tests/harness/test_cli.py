@@ -21,6 +21,7 @@ from detectors.contract import Stage
 from detectors.fast import FastRCNN
 from gated import Change, plant
 from harness.cli import app
+from harness.traceability import check
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--iterations", "3", "--fc-width", "16", "--device", "cpu"]
@@ -369,6 +370,11 @@ def test_there_is_a_sample_for_each_method_and_image(
             assert w >= 0 <= h
             assert x + w <= width + 1e-3
             assert y + h <= height + 1e-3
+
+
+def test_a_new_run_holds_together(main_job: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    """What `compare` wrote passes `harness report --check` as it is."""
+    assert check(main_job[0]) == []
 
 
 def test_the_report_mentions_each_method_and_figure(main_job: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
