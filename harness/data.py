@@ -18,10 +18,9 @@ from pathlib import Path
 from harness.datasets import DatasetError
 from harness.datasets.voc import Voc
 
-__all__ = ["DEFAULT_FOLDER", "NAMES", "fetch"]
+__all__ = ["NAMES", "fetch"]
 
 NAMES = ("voc2007",)
-DEFAULT_FOLDER = Path("data")
 
 _ARCHIVES = {"voc2007": (("2007", "trainval"), ("2007-test", "test"))}
 """By name: the key of each archive in torchvision's table, and the split that it brings."""

@@ -16,7 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.claims import Claim
+from harness.forms.form import first_error
+from harness.forms.reproduction import Reproduction
 from harness.papertables import tables
 from harness.presets import Kind, Options, PresetError
 from harness.quantities.comparability import NOT_RUN, UNTRAINED
@@ -32,6 +36,7 @@ __all__ = [
     "claims_of",
     "counts",
     "exit_code",
+    "key",
     "kind_for",
     "label",
     "measured_nothing",
@@ -109,10 +114,10 @@ def claims_of(
     for name, kind, found in parts:
         for one in found:
             if kind_for(one["quantity"]) == kind:
-                told.setdefault(_key(one), []).append({**one, "run": name})
+                told.setdefault(key(one), []).append({**one, "run": name})
     result = []
     for claim in claims:
-        mine = told.get(_key(asdict(claim)))
+        mine = told.get(key(asdict(claim)))
         if mine is not None:
             best = min(mine, key=_rank)
             result.append(_smoke(best) if quick else best)
@@ -121,7 +126,8 @@ def claims_of(
     return result
 
 
-def _key(claim: Mapping[str, Any]) -> tuple[object, ...]:
+def key(claim: Mapping[str, Any]) -> tuple[object, ...]:
+    """What tells a published number from all others."""
     names = ("source", "version", "locator", "method", "variant", "backbone", "train", "test", "quantity", "part")
     return tuple(claim[name] for name in (*names, "relative_to", "hardware"))
 
@@ -189,13 +195,17 @@ def read(out: Path) -> dict[str, Any]:
     """The model in a folder.
 
     Raises:
-        PresetError: it was written by a newer version.
+        PresetError: it was written by a newer version, or is damaged.
         StorageError: there is none, or it cannot be read.
     """
     found: dict[str, Any] = read_json(out / FILE)
     if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
         version = found.get("schema_version") if isinstance(found, dict) else None
         raise PresetError(f"{out / FILE} has schema {version}; this version of harness reads {SCHEMA_VERSION}")
+    try:
+        Reproduction.model_validate(found)
+    except ValidationError as error:
+        raise PresetError(f"{out / FILE} is damaged at {first_error(error, 'the file')}") from None
     return found
 
 

@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from harness import reports, reproduction, summary
 from harness.claims import ClaimError, read_claims
 from harness.forms.form import first_error
-from harness.forms.reproduction import Reproduction
 from harness.freshness import fresh, of_other_version, same_but_drawings
 from harness.gates.manifests import damage_of_run
 from harness.gates.promises import broken_promise
@@ -42,6 +41,7 @@ _SHOWN = 60
 _READERS = {"report.md": of_markdown, "report.html": of_html}
 _DERIVED = ("summary.json", "report.md", "report.html", "figures")
 _ANEW = "write it anew with `harness report RUN`"
+_RESUME = "write it anew with `harness reproduce NAME --resume --out FOLDER`"
 
 
 def check(run: Path) -> list[str]:
@@ -72,9 +72,8 @@ def check(run: Path) -> list[str]:
 def _check_reproduction(out: Path) -> list[str]:
     try:
         model = reproduction.read(out)
-        Reproduction.model_validate(model)
         made = {"report.md": markdown(model).encode()}
-        found = [*_unlike(out, made), *_untraced(out, model, {})]
+        found = [*_unlike(out, made, _RESUME), *_untraced(out, model, {}), *_strayed(out, model)]
     except (StorageError, PresetError, ClaimError) as error:
         return [str(error)]
     except ValidationError as error:
@@ -82,6 +81,30 @@ def _check_reproduction(out: Path) -> list[str]:
     folders = [part["folder"] for part in model["parts"] if part["folder"]]
     runs = [name for name in folders if RunFolder(out / name).exists]
     return [*found, *(f"{name}: {problem}" for name in runs for problem in check(out / name))]
+
+
+def _strayed(out: Path, model: Mapping[str, Any]) -> Iterator[str]:
+    """Numbers of a reproduction that are not those of the run which it says they are of.
+
+    Hours of training and counts are of no run, and are not looked at.
+    """
+    for part in model["parts"]:
+        if part["kind"] not in ("speed", "accuracy") or not part["folder"] or part["status"] == "error":
+            continue
+        folder = RunFolder(out / part["folder"])
+        if not folder.exists:
+            yield f"{part['folder']} is missing, in which {part['name']} was measured"
+            continue
+        told = {reproduction.key(one): one for one in folder.read_summary().get("claims") or ()}
+        for one in model["claims"]:
+            if one.get("run") != part["name"]:
+                continue
+            theirs = told.get(reproduction.key(one), {})
+            named = f"{one['source']} {one['locator']}, {one['method']} {one['quantity']} {one['printed']}"
+            if found := first_difference(one["measured"], theirs.get("measured", {})):
+                yield f"{reproduction.FILE}: {named}: {found} by {part['folder']}/summary.json"
+            elif not model["labels"]["quick"] and one["verdict"] != theirs["verdict"]:
+                yield f"{reproduction.FILE}: {named}: {one['verdict']}, and {theirs['verdict']} by {part['folder']}"
 
 
 def _stale_summary(folder: RunFolder, kept: Mapping[str, Any]) -> Iterator[str]:
@@ -164,15 +187,15 @@ def _reports(run: Path) -> list[str]:
     return [*(name for name in _READERS if (run / name).exists()), *figures]
 
 
-def _unlike(run: Path, made: Mapping[str, bytes]) -> Iterator[str]:
+def _unlike(run: Path, made: Mapping[str, bytes], anew: str = _ANEW) -> Iterator[str]:
     there = {name: run / name for name in made if (run / name).exists()}
     drawn_elsewhere = any(of_other_version(path, made[name]) for name, path in there.items())
     for name, content in made.items():
         if name not in there:
-            yield f"{name} is missing; {_ANEW}"
+            yield f"{name} is missing; {anew}"
         elif not (fresh(there[name], content) or (drawn_elsewhere and same_but_drawings(there[name], content))):
             told = _first_line(there[name].read_bytes(), content) if name in _READERS else ""
-            yield f"{name} is not what the summary gives{told}; {_ANEW}"
+            yield f"{name} is not what the summary gives{told}; {anew}"
 
 
 def _first_line(found: bytes, expected: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Exit codes, and how a command ends with one: the only file that exits.
+"""Exit codes, and how a command ends with one: the only file of the command `harness` that exits.
 
 0 all that was planned was measured, or a gate or every claim was passed; 1 a gate or a claim was not; 2 wrong usage or
 bad input, said in one line; 3 the environment was refused; 4 a gate or a claim could not be decided; 5 partial, a

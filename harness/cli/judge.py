@@ -57,20 +57,18 @@ def report(
 def _check(runs: list[Path], shown_otherwise: bool) -> None:
     from harness.plan import PlanError
 
-    problems = []
+    wrong = False
     with one_line_errors():
         from harness.traceability import check
 
         if shown_otherwise:
             raise PlanError("--check says what is wrong in lines; leave out --json and --markdown")
         for run in runs:
-            found = check(run)
-            problems += [f"{run}: {problem}" for problem in found]
-            if not found:
-                typer.echo(f"{run}: every number follows from its samples")
-    for problem in problems:
-        typer.echo(problem)
-    end(FAILED if problems else 0)
+            problems = check(run)
+            wrong = wrong or bool(problems)
+            for told in problems or ["every number follows from its samples"]:
+                typer.echo(f"{run}: {told}")
+    end(FAILED if wrong else 0)
 
 
 def _side_by_side(folders: list[RunFolder], as_json: bool) -> None:

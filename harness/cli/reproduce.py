@@ -96,7 +96,7 @@ def _reproduced(
     from harness.needs import idle_weights
     from harness.plan import PlanError
     from harness.presets import Options
-    from harness.reproduction import options_of
+    from harness.reproduction import FILE, options_of
 
     if resume and not given_out:
         raise PlanError("--resume needs --out with the reproduction to go on with")
@@ -119,6 +119,8 @@ def _reproduced(
                 return reproduce_all(presets, asked, folder, reporter=reporter, **about)
             return [one(presets[0], asked, folder, reporter=reporter, **about)]
     except KeyboardInterrupt:
+        if not any(folder.glob(f"**/{FILE}")):
+            leave(INTERRUPTED, "interrupted; nothing was measured yet")
         go_on = f"harness reproduce {name} --resume --out {shlex.quote(str(folder))}"
         leave(INTERRUPTED, f"interrupted; what was measured is kept; go on with: {go_on}")
 

@@ -63,10 +63,27 @@ def outcomes(rows: Sequence[dict[str, Any]], truth: Mapping[str, Any]) -> list[I
         kept.append(chosen)
         kinds.append(of_class.outcomes[: len(chosen)].astype(np.int64))
     shown, kind = np.concatenate(kept), np.concatenate(kinds)
-    found = {_object_of(row, detections, objects) for row in shown[kind == 1]}
-    missed = np.array([at for at in np.flatnonzero(~objects.difficult) if at not in found], dtype=np.int64)
-    true, false = shown[kind == 1], shown[kind == -1]
-    return [_outcome(image, detections, objects, (true, false, missed)) for image in range(len(truth["images"]))]
+    of_class_in_image = _grouped(objects)
+    found = [_object_of(row, detections, objects, of_class_in_image) for row in shown[kind == 1]]
+    missed = np.setdiff1d(np.flatnonzero(~objects.difficult), np.array(found, dtype=np.int64))
+    images = len(truth["images"])
+    true, false = (_by_image(shown[kind == each], detections.image, images) for each in (1, -1))
+    by_image = zip(true, false, _by_image(missed, objects.image, images), strict=True)
+    return [_outcome(detections, objects, *each) for each in by_image]
+
+
+def _grouped(objects: TruthTable) -> dict[tuple[int, int], list[int]]:
+    """The objects of each image and class, in their order."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for at, (image, label) in enumerate(zip(objects.image.tolist(), objects.labels.tolist(), strict=True)):
+        groups.setdefault((image, label), []).append(at)
+    return groups
+
+
+def _by_image(rows: Ints, image: Ints, images: int) -> list[Ints]:
+    """`rows` split by their image, in their order, once for all images."""
+    ends = np.cumsum(np.bincount(image[rows], minlength=images))
+    return np.split(rows[np.argsort(image[rows], kind="stable")], ends[:-1])
 
 
 def _shown(matches: ClassMatches) -> int:
@@ -81,12 +98,14 @@ def _shown(matches: ClassMatches) -> int:
     return int(last[np.argmax(f1)]) + 1
 
 
-def _object_of(row: int, detections: DetectionTable, objects: TruthTable) -> int:
+def _object_of(
+    row: int, detections: DetectionTable, objects: TruthTable, groups: Mapping[tuple[int, int], Sequence[int]]
+) -> int:
     """The object that a true detection found: of its image and class the one with the highest IoU, the first of equals.
 
     No other is looked at by the rule, so a true detection is that of this one.
     """
-    own = np.flatnonzero((objects.image == detections.image[row]) & (objects.labels == detections.labels[row]))
+    own = np.array(groups[int(detections.image[row]), int(detections.labels[row])])
     box, boxes = detections.boxes[row], objects.boxes[own]
     sides = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0)
     shared = sides.prod(axis=1)
@@ -94,12 +113,7 @@ def _object_of(row: int, detections: DetectionTable, objects: TruthTable) -> int
     return int(own[np.argmax(shared / union)])
 
 
-def _outcome(
-    image: int, detections: DetectionTable, objects: TruthTable, kinds: tuple[Ints, Ints, Ints]
-) -> ImageOutcome:
-    true, false, missed = kinds
-    true, false = (each[detections.image[each] == image] for each in (true, false))
-    missed = missed[objects.image[missed] == image]
+def _outcome(detections: DetectionTable, objects: TruthTable, true: Ints, false: Ints, missed: Ints) -> ImageOutcome:
     return ImageOutcome(
         detections.boxes[true],
         detections.labels[true],

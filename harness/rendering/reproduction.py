@@ -149,7 +149,8 @@ def _parts(reproduction: Reproduction, runs: str) -> list[str]:
     rows = []
     for part in reproduction["parts"]:
         name = escaped(part["name"])
-        linked = f"[{name}]({runs}{part['folder']}{_SHOWN[part['kind']]})" if part["folder"] else name
+        whole = part["folder"] and part["status"] != "error"
+        linked = f"[{name}]({runs}{part['folder']}{_SHOWN[part['kind']]})" if whole else name
         told = _STATUS[part["status"]] + (f": {part['reason']}" if part["reason"] else "")
         trust = f"trust {part['trust']}" if part["trust"] else ""
         rows.append([linked, escaped(part["about"]), escaped("; ".join(each for each in (told, trust) if each))])

@@ -132,6 +132,21 @@ def test_a_figure_of_another_matplotlib_is_passed_over(checkout: Path) -> None:
     assert [path.name for path in stale(checkout)] == ["demo-stages.svg"]
 
 
+def test_a_page_with_figures_of_another_matplotlib_is_passed_over(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures within a page do not name what drew them, those beside it do; its words are compared all the same."""
+    monkeypatch.setattr("harness.publish.svgs", lambda *_: {"stages": "<svg><title>Stages</title></svg>"})
+    publish(checkout)
+    figure = checkout / "results" / "figures" / "demo-stages.svg"
+    figure.write_text(figure.read_text().replace("Matplotlib v", "Matplotlib v0.", 1))
+    monkeypatch.setattr("harness.publish.svgs", lambda *_: {"stages": "<svg><title>Stages</title><g/></svg>"})
+    assert stale(checkout) == []
+    page = checkout / "results" / "pages" / "demo.html"
+    page.write_text(page.read_text().replace("62.5", "72.5", 1))
+    assert [path.name for path in stale(checkout)] == ["demo.html"]
+
+
 def test_a_schema_that_was_edited_is_named(checkout: Path) -> None:
     """Schemas are generated, too; one that no form has any more is removed."""
     publish(checkout)

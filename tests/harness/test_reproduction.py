@@ -158,7 +158,12 @@ def test_the_label_says_all_that_must_be_known(labels: dict[str, Any], words: st
 
 def kept(folder: Path, **options: Any) -> None:
     about = {"schema_version": 1, "preset": "spp-table-10", "options": Options(**options).model_dump(mode="json")}
-    reproduction.write(folder, about)
+    labels = {"device": None, "counted": False, "untrained": False, "extrapolated": False, "quick": False}
+    labels |= {"images": None, "data": [], "boxes": []}
+    texts = dict.fromkeys(("title", "status", "created", "command"), "")
+    lists: dict[str, Any] = {name: [] for name in ("parts", "claims", "published_anatomy", "needs")}
+    whole = {**texts, **lists, "labels": labels, "verdicts": {}, "published_alone": 0}
+    reproduction.write(folder, {**whole, **about})
 
 
 def test_what_goes_on_keeps_its_options(tmp_path: Path) -> None:
@@ -190,4 +195,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         reproduction.read(tmp_path)
     (tmp_path / "reproduction.json").write_text(json.dumps({"schema_version": 9}))
     with pytest.raises(PresetError, match="has schema 9; this version of harness reads 1"):
+        reproduction.read(tmp_path)
+    (tmp_path / "reproduction.json").write_text(json.dumps({"schema_version": 1}))
+    with pytest.raises(PresetError, match="is damaged at preset: Field required"):
         reproduction.read(tmp_path)
