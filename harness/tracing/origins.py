@@ -5,7 +5,7 @@ The rules, by name:
 - *share of the total*: a stage's mean seconds over those of the total, of each method;
 - *per 100 proposals*: a line's slope, a hundred times;
 - *longer arm*: of an interval, from its value to the end that is farther away;
-- *the other way round*: one over a ratio;
+- *the other way round*: one over a ratio below 1;
 - *count*: how many entries a list or an object has; of how many images a method said the same; how many findings and
   claims came to each verdict; how many claims have the same reason for theirs.
 """
@@ -129,11 +129,11 @@ def _the_other_way_round(summary: Mapping[str, Any]) -> Iterator[tuple[tuple[str
         for name, node in (of or {}).items():
             if isinstance(node, Mapping):
                 found = {key: node.get(key) for key in ("value", "low", "high", "flop_ratio")}
-                inverse = {key: 1 / value for key, value in found.items() if value and _is_number(value)}
+                inverse = {key: 1 / value for key, value in found.items() if _is_number(value) and 0 < value < 1}
                 yield ("speedup", method, name, "the other way round"), inverse
     for at, claim in enumerate(summary.get("claims") or ()):
         value = (claim.get("measured") or {}).get("value")
-        if claim.get("unit") == "x" and value and _is_number(value):
+        if claim.get("unit") == "x" and _is_number(value) and 0 < value < 1:
             yield ("claims", str(at), "the other way round"), {"value": 1 / value}
 
 

@@ -13,6 +13,7 @@ TEMPLATE_WORDING = tuple(
     re.compile(pattern)
     for pattern in (
         r"\b95 % interval",
+        r"\b95 of 100 hold\b",
         r"\b10\^\d+\b",
         r"\bIoU 0\.[57]\b",
         r"\(11 points\)",
