@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["fresh", "of_other_version", "same_but_drawings"]
+__all__ = ["outdated"]
 
 _MATPLOTLIB = re.compile(rb"Matplotlib v(?:ersion)?([0-9][\w.+]*)")
 _TOOL = {".svg": _MATPLOTLIB, ".png": _MATPLOTLIB, ".json": re.compile(rb"with pydantic v([0-9][\w.+]*)")}
@@ -14,18 +15,33 @@ what else is generated of the same numbers still tells whether they have moved."
 _DRAWING = re.compile(rb"<svg\b.*?</svg>|data:image/[^\"')\s]*", re.DOTALL)
 
 
-def fresh(path: Path, content: bytes) -> bool:
-    """Whether the file at `path` holds `content`, or was made by another version of the tool that made `content`."""
-    return path.is_file() and (path.read_bytes() == content or of_other_version(path, content))
+def outdated(root: Path, expected: Mapping[str, bytes]) -> list[str]:
+    """Which of the files of `expected`, by path relative to `root`, are missing or hold something else.
+
+    One that another version of its tool made is passed over. Figures within a page do not name what drew them: where
+    one beside it is of another version, those in a page may be, too, and the rest of it is compared.
+    """
+    drawn_elsewhere = any(
+        _of_other_version(root / name, content)
+        for name, content in expected.items()
+        if _TOOL.get(Path(name).suffix) is _MATPLOTLIB
+    )
+    return [name for name, content in expected.items() if not _current(root / name, content, drawn_elsewhere)]
 
 
-def of_other_version(path: Path, content: bytes) -> bool:
+def _current(path: Path, content: bytes, drawn_elsewhere: bool) -> bool:
+    if not path.is_file():
+        return False
+    found = path.read_bytes()
+    if drawn_elsewhere and path.suffix == ".html":
+        found, content = _DRAWING.sub(b"", found), _DRAWING.sub(b"", content)
+    return found == content or _of_other_version(path, content)
+
+
+def _of_other_version(path: Path, content: bytes) -> bool:
     """Whether another version of its tool made the file at `path` than made `content`; of no tool, it is the same."""
     tool = _TOOL.get(path.suffix)
-    before, now = (tool.search(each) if tool else None for each in (path.read_bytes(), content))
+    if tool is None or not path.is_file():
+        return False
+    before, now = tool.search(path.read_bytes()), tool.search(content)
     return before is not None and now is not None and before[1] != now[1]
-
-
-def same_but_drawings(path: Path, content: bytes) -> bool:
-    """Whether a page at `path` is `content` but for the figures within it, which do not name what drew them."""
-    return _DRAWING.sub(b"", path.read_bytes()) == _DRAWING.sub(b"", content)

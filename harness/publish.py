@@ -19,7 +19,7 @@ from pathlib import Path
 from harness import report, reproduction, schemas
 from harness.claims import Claim, read_claims
 from harness.figures import draw, svgs
-from harness.freshness import fresh, of_other_version, same_but_drawings
+from harness.freshness import outdated
 from harness.rendering.reproduction import excerpt, markdown
 from harness.runs import RunError, RunFolder
 from harness.traceability import check
@@ -105,17 +105,7 @@ def stale(root: Path) -> list[Path]:
 
 
 def _stale(root: Path, expected: Mapping[Path, bytes]) -> list[Path]:
-    drawn_elsewhere = any(
-        of_other_version(root / path, content)
-        for path, content in expected.items()
-        if path.suffix in (".svg", ".png") and (root / path).is_file()
-    )
-
-    def current(path: Path, content: bytes) -> bool:
-        page = drawn_elsewhere and path.suffix == ".html" and (root / path).is_file()
-        return fresh(root / path, content) or (page and same_but_drawings(root / path, content))
-
-    old = [path for path, content in expected.items() if not current(path, content)]
+    old = [Path(name) for name in outdated(root, {path.as_posix(): content for path, content in expected.items()})]
     kept = [path for name in _GENERATED for path in (root / "results" / name).glob("[!.]*")]
     return sorted([*old, *(path.relative_to(root) for path in kept if path.relative_to(root) not in expected)])
 

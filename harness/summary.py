@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import trust
-from harness.claims import read_claims
+from harness.claims import Claim, read_claims
 from harness.networks import split
 from harness.quantities.anatomy import anatomy
 from harness.quantities.costs import lines, sweep
@@ -181,12 +181,12 @@ def _megapixels(image: Mapping[str, Any]) -> float | None:
     return height * width / 1e6 if height and width else None
 
 
-def _taken_apart(run: _Run, methods: Mapping[str, Any]) -> dict[str, Any]:
+def _taken_apart(run: _Run, methods: Mapping[str, Any], claims: Sequence[Claim]) -> dict[str, Any]:
     """What explains the speed-ups, measured and published."""
     return {
         "anatomy": anatomy(methods, run.observed.by_method, run.names[0]),
         "waterfall": waterfall(run.observed.by_method),
-        "published_anatomy": published_anatomy(read_claims(), {split(name)[0] for name in run.names}),
+        "published_anatomy": published_anatomy(claims, {split(name)[0] for name in run.names}),
     }
 
 
@@ -229,7 +229,7 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         harness.runs.RunError: one of them is missing or damaged.
     """
     run = _read(folder)
-    manifest, flops = run.manifest, folder.read_flops()
+    manifest, flops, claims = run.manifest, folder.read_flops(), read_claims()
     scores, differences = _scores(run)
     peak = peak_over(run.processes, run.observed.passes)
     methods = {name: _method(run, name, scores, flops.get(name), peak) for name in run.names}
@@ -261,8 +261,8 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "passes": _passes(run),
         "samples": sample_lines(folder),
         "proofs": proofs,
-        **_taken_apart(run, methods),
+        **_taken_apart(run, methods, claims),
         "series": series(run.observed, run.samples, run.truth),
     }
     proposal_seconds = manifest["dataset"]["proposal_seconds_by_image"]
-    return {**summary, "claims": judge(read_claims(), summary, run.observed, proposal_seconds)}
+    return {**summary, "claims": judge(claims, summary, run.observed, proposal_seconds)}

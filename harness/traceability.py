@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-from pydantic import ValidationError
 
 from harness import reports, reproduction, summary
 from harness.claims import ClaimError, read_claims
-from harness.forms.form import first_error
-from harness.freshness import fresh, of_other_version, same_but_drawings
+from harness.freshness import outdated
 from harness.gates.manifests import damage_of_run
 from harness.gates.promises import broken_promise
 from harness.gates.records import check_records
@@ -76,8 +74,6 @@ def _check_reproduction(out: Path) -> list[str]:
         found = [*_unlike(out, made, _RESUME), *_untraced(out, model, {}), *_strayed(out, model)]
     except (StorageError, PresetError, ClaimError) as error:
         return [str(error)]
-    except ValidationError as error:
-        return [f"{reproduction.FILE} is damaged at {first_error(error, 'the file')}"]
     folders = [part["folder"] for part in model["parts"] if part["folder"]]
     runs = [name for name in folders if RunFolder(out / name).exists]
     return [*found, *(f"{name}: {problem}" for name in runs for problem in check(out / name))]
@@ -188,13 +184,11 @@ def _reports(run: Path) -> list[str]:
 
 
 def _unlike(run: Path, made: Mapping[str, bytes], anew: str = _ANEW) -> Iterator[str]:
-    there = {name: run / name for name in made if (run / name).exists()}
-    drawn_elsewhere = any(of_other_version(path, made[name]) for name, path in there.items())
-    for name, content in made.items():
-        if name not in there:
+    for name in outdated(run, made):
+        if not (run / name).exists():
             yield f"{name} is missing; {anew}"
-        elif not (fresh(there[name], content) or (drawn_elsewhere and same_but_drawings(there[name], content))):
-            told = _first_line(there[name].read_bytes(), content) if name in _READERS else ""
+        else:
+            told = _first_line((run / name).read_bytes(), made[name]) if name in _READERS else ""
             yield f"{name} is not what the summary gives{told}; {anew}"
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "INTERRUPTED",
     "PARTIAL",
     "REFUSED",
+    "check_gpu",
     "end",
     "leave",
     "one_line_errors",
@@ -55,6 +56,16 @@ def leave(code: int, message: str) -> NoReturn:
     """End with `code` and one line on standard error."""
     typer.echo(f"harness: {message}", err=True)
     raise typer.Exit(code) from None
+
+
+def check_gpu(device: str) -> None:
+    """End where ``--require-gpu`` asks for what is not there, or for what ``--device`` contradicts."""
+    import torch
+
+    if device == "cpu":
+        leave(BAD_INPUT, "--require-gpu and --device cpu contradict each other; leave one out")
+    if not torch.cuda.is_available():
+        leave(REFUSED, "--require-gpu: torch sees no CUDA device here")
 
 
 def end(code: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import options
-from harness.cli.exits import BAD_INPUT, INTERRUPTED, REFUSED, leave, one_line_errors
+from harness.cli.exits import INTERRUPTED, check_gpu, leave, one_line_errors
 from harness.cli.screen import show
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def compare(
         RunFolder(folder).check_free(resume=resume, overwrite=overwrite)
         plan = _plan(plan_file, given, folder if resume else None)
         if require_gpu:
-            _require_gpu(plan)
+            check_gpu(plan.device)
         summary = _compared(plan, folder, resume=resume, overwrite=overwrite)
         show(summary, folder, as_json)
 
@@ -76,15 +76,6 @@ def _plan(plan_file: Path | None, given: dict[str, Any], resumed: Path | None) -
     if plan_file is not None:
         values |= Plan.values_in(plan_file)
     return Plan.of(values | given)
-
-
-def _require_gpu(plan: Plan) -> None:
-    import torch
-
-    if plan.device == "cpu":
-        leave(BAD_INPUT, "--require-gpu and --device cpu contradict each other; leave one out")
-    if not torch.cuda.is_available():
-        leave(REFUSED, "--require-gpu: torch sees no CUDA device here")
 
 
 def _compared(plan: Plan, folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness import options
-from harness.cli.exits import BAD_INPUT, INTERRUPTED, REFUSED, end, leave, one_line_errors
+from harness.cli.exits import INTERRUPTED, check_gpu, end, leave, one_line_errors
 
 if TYPE_CHECKING:
-    from harness.presets import Options, Preset
+    from harness.presets import Preset
 
 __all__ = ["reproduce"]
 
@@ -102,7 +102,7 @@ def _reproduced(
         raise PlanError("--resume needs --out with the reproduction to go on with")
     asked = options_of(folder, name, given) if resume else Options.of(given)
     if gpu:
-        _require_gpu(asked)
+        check_gpu(asked.device)
     from harness.progress import Reporter
     from harness.reproduce import check, reproduce_all
     from harness.reproduce import reproduce as one
@@ -123,15 +123,6 @@ def _reproduced(
             leave(INTERRUPTED, "interrupted; nothing was measured yet")
         go_on = f"harness reproduce {name} --resume --out {shlex.quote(str(folder))}"
         leave(INTERRUPTED, f"interrupted; what was measured is kept; go on with: {go_on}")
-
-
-def _require_gpu(asked: Options) -> None:
-    import torch
-
-    if asked.device == "cpu":
-        leave(BAD_INPUT, "--require-gpu and --device cpu contradict each other; leave one out")
-    if not torch.cuda.is_available():
-        leave(REFUSED, "--require-gpu: torch sees no CUDA device here")
 
 
 def _show(models: Sequence[dict[str, Any]], folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.networks import network_of
 from harness.rendering import caption
 from harness.rendering.cells import in_brackets, rounded
 from harness.tables import Estimate, MethodRow, Summary, headline, methods
@@ -37,8 +36,6 @@ class Card:
     """One method."""
 
     about: Introduction
-    network: str
-    is_baseline: bool
     failure: str | None
     """Status and reason of a method that gave no time."""
     speedup: Figure
@@ -76,8 +73,6 @@ def _card(summary: Summary, row: MethodRow, longest: float) -> Card:
     value = row.total.value
     return Card(
         about=introduce(row.method),
-        network=network_of({"backbone": "", **caption.plan(summary)}, row.method),
-        is_baseline=baseline,
         failure=None if row.status == "ok" else f"{row.status}: {row.reason or _NO_REASON}",
         speedup=Figure("1×") if baseline else number(row.speedup_total, "×"),
         as_fast="the baseline" if baseline else row.speedup_total.reason or _as_fast(row.speedup_total),

@@ -127,14 +127,14 @@ def test_a_new_key_breaks_nobody(planted: Planted) -> None:
 
 def test_a_changed_type_makes_the_published_schema_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A field that is added shows in the text; the same types under another pydantic count as no change."""
-    from harness.freshness import fresh
+    from harness.freshness import outdated
 
     path = tmp_path / "sample.schema.json"
     path.write_text(text("sample"))
-    assert fresh(path, text("sample").encode())
+    assert outdated(tmp_path, {path.name: text("sample").encode()}) == []
     monkeypatch.setitem(schemas.FORMS, "sample", FORMS["condition"])
     schema.cache_clear()
     changed = text("sample").encode()
     schema.cache_clear()
-    assert not fresh(path, changed)
-    assert fresh(path, changed.replace(b"with pydantic v", b"with pydantic v0."))
+    assert outdated(tmp_path, {path.name: changed}) == [path.name]
+    assert outdated(tmp_path, {path.name: changed.replace(b"with pydantic v", b"with pydantic v0.")}) == []
