@@ -33,10 +33,12 @@ __all__ = [
     "Policy",
     "SettingsError",
     "Stage",
+    "after_network",
     "detect_only",
     "fit_settings",
     "is_out_of_memory",
     "listening",
+    "network_settings",
     "notice",
     "progress",
     "stage",
@@ -44,7 +46,7 @@ __all__ = [
 
 
 T = TypeVar("T")
-_DETECT_ONLY = "detect_only"
+_DETECT_ONLY, _AFTER_NETWORK = "detect_only", "after_network"
 _OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
@@ -258,9 +260,23 @@ def detect_only(default: T) -> T:
     return field(default=default, metadata={_DETECT_ONLY: True})
 
 
+def after_network(default: T) -> T:
+    """A default for a field of a `Config` on which only what is learnt after the network depends, as SVMs are.
+
+    Detectors of one class whose settings differ in such fields, too, can share one fine-tuned network.
+    """
+    return field(default=default, metadata={_AFTER_NETWORK: True})
+
+
 def fit_settings(config: Any) -> dict[str, Any]:
     """The fields of a `Config`, by name, on which a fit depends."""
     return {one.name: getattr(config, one.name) for one in fields(config) if not one.metadata.get(_DETECT_ONLY)}
+
+
+def network_settings(config: Any) -> dict[str, Any]:
+    """The fields of a `Config`, by name, on which its fine-tuned network depends."""
+    later = {one.name for one in fields(config) if one.metadata.get(_AFTER_NETWORK)}
+    return {name: value for name, value in fit_settings(config).items() if name not in later}
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -306,6 +322,10 @@ class Detector(Protocol):
 
     def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
         """Learn from `examples`. All randomness comes from `generator` (CPU); scratch files go to `workdir`.
+
+        A file of `workdir` whose name begins with ``shared-`` is offered to the later fits of the same class and
+        network: it must be written whole under another name that ends in ``.unfinished`` and renamed, be named by a
+        digest of all that decides it, never be changed afterwards, and be taken up where one of that name is found.
 
         Raises:
             FitError: the examples hold no object at all. A class without one is never detected afterwards.

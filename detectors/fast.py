@@ -26,12 +26,13 @@ from detectors.contract import (
     Policy,
     SettingsError,
     Stage,
+    after_network,
     detect_only,
     stage,
 )
 from detectors.parts.backbones import Backbone
 from detectors.parts.boxes import clip, decode, encode, flip
-from detectors.parts.checkpoint import Checkpoint, fit_key
+from detectors.parts.checkpoint import Checkpoint, fit_key, network_key
 from detectors.parts.decide import decide
 from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
@@ -73,7 +74,7 @@ class FastRCNNConfig:
     tuned_from: str | None = "auto"
     """First convolutional layer that is trained [FRCN 4.5, Table 5]: a name of the backbone's, ``fc6`` for none, None
     for all, ``auto`` for what the paper takes for this backbone."""
-    scoring: Literal["softmax", "svm"] = "softmax"
+    scoring: Literal["softmax", "svm"] = after_network("softmax")
     """``svm``: SVMs on fc7, trained after the network as in R-CNN, score instead [FRCN 5.4, Table 8]."""
     bb: bool = detect_only(True)
     """Whether the boxes are moved [FRCN Table 6]."""
@@ -98,7 +99,7 @@ class FastRCNNConfig:
     much above, because random layers and regions of only two images give gradients that destroy pretrained
     convolutions at 0.001: on drawn shapes the loss then stops falling. Biases have no worth to keep yet and are
     treated like weights."""
-    svm: SvmSettings = field(default_factory=lambda: SvmSettings(evict_threshold=-1.1))
+    svm: SvmSettings = after_network(SvmSettings(evict_threshold=-1.1))
     """R-CNN's but for the eviction; without mirrored images (tools/train_svms.py of the release).
 
     Differs from [FRCN 5.4]: the size of the features is that of 200 boxes of each of 200 images, as in R-CNN, where the
@@ -223,8 +224,9 @@ class FastRCNN(Fitted[_Network]):
         regions = [Regions.of(example, self.n_classes) for example in examples]
         network = self._build()
         key = fit_key(self.config, self.n_classes, self._backbone, regions, generator)
+        of_network = network_key(self.config, self.n_classes, self._backbone, regions, generator)
         with stage(Stage.FINETUNE):
-            _Finetuning(self, network, examples, regions, generator).run(workdir, key)
+            _Finetuning(self, network, examples, regions, generator).run(workdir, of_network)
         if network.posthoc is not None:
 
             @torch.inference_mode()
@@ -389,7 +391,8 @@ class _Finetuning:
         head = network.head
         sgd = config.sgd if head.pretrained else config.sgd_random_fc
         of_each = groups(sgd, new=of(head.new), pretrained=of([*head.pretrained, *network.backbone.parameters()]))
-        checkpoint = Checkpoint(workdir / f"{name}.checkpoint", network, f"{name} {key}")
+        learnt = nn.ModuleList([network.backbone, head])  # and no SVMs, which come later
+        checkpoint = Checkpoint(workdir / f"{name}.checkpoint", learnt, f"{name} {key}")
         descend(of_each, sgd, config.iterations, loss_of, checkpoint)
 
     def _multi_task_loss(self, iteration: int) -> torch.Tensor:

@@ -25,15 +25,17 @@ from detectors.contract import (
     SHARED_POLICY,
     Detections,
     Example,
+    FitError,
     Policy,
     SettingsError,
     Stage,
+    after_network,
     detect_only,
     stage,
 )
 from detectors.parts.backbones import Backbone
 from detectors.parts.boxes import clip, decode
-from detectors.parts.checkpoint import Checkpoint, fit_key
+from detectors.parts.checkpoint import Checkpoint, fit_key, network_key
 from detectors.parts.chunks import Chunks, choose
 from detectors.parts.crops import cut_out, sample, sources
 from detectors.parts.decide import decide
@@ -47,7 +49,7 @@ from detectors.parts.sgd import Sgd, descend, groups
 from detectors.parts.streams import Streams
 from detectors.parts.svm import SvmSettings
 
-__all__ = ["METHOD", "RCNN", "RCNNConfig", "Scoring"]
+__all__ = ["METHOD", "RCNN", "Layer", "RCNNConfig", "Scoring"]
 
 _CROP_PX = 227
 """The published input, for which the context is given [RCNN 2.1, App. A]."""
@@ -55,6 +57,9 @@ _DROPOUT = 2
 """Tells dropout from the draws of regions in the same step of a fit."""
 
 Scoring = Literal["svm", "softmax"]
+Layer = Literal["pool5", "fc7"]
+"""Of the rows of [RCNN Table 2] the first and the last: the convolutions as pretrained, with no fc layers above them;
+or the network after fine-tuning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class RCNNConfig:
     policy: Policy = detect_only(SHARED_POLICY)
     scoring: Scoring = detect_only("svm")
     """``softmax``: the fine-tuned fc8 scores, which costs 3.3 points of mAP [RCNN App. B]. Both are fitted."""
+    layer: Layer = after_network("fc7")
+    """Which features the SVMs see. With ``pool5`` nothing is fine-tuned, and nothing but SVMs can score."""
     bb: bool = detect_only(True)
     """Whether the boxes are moved: "FT fc7 BB" is the last row of [RCNN Table 2]."""
     bf16: bool = detect_only(False)
@@ -90,8 +97,8 @@ class RCNNConfig:
     sgd_random_fc: Sgd = field(default_factory=Sgd)
     """Differs from [RCNN 2.3]: where fc6 and fc7 start random they learn as fast as fc8 does, and the rate drops once,
     after three quarters, because layers that have learnt nothing yet have far to go."""
-    svm: SvmSettings = field(default_factory=SvmSettings)
-    ridge: RidgeSettings = field(default_factory=RidgeSettings)
+    svm: SvmSettings = after_network(SvmSettings())
+    ridge: RidgeSettings = after_network(RidgeSettings())
 
 
 class _Network(nn.Module):
@@ -99,7 +106,7 @@ class _Network(nn.Module):
 
     shown: torch.Tensor
 
-    def __init__(self, backbone: Backbone, head: Head, posthoc: PostHoc, n_classes: int) -> None:
+    def __init__(self, backbone: Backbone, head: Head | None, posthoc: PostHoc, n_classes: int) -> None:
         super().__init__()
         self.backbone, self.head, self.posthoc = backbone, head, posthoc
         # Softmax gives every class a score; one that had no object in training must not be detected by it.
@@ -116,6 +123,7 @@ class RCNN(Fitted[_Network]):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "softmax": {"scoring": "softmax"},
         "no-bb": {"bb": False},
+        "pool5": {"layer": "pool5", "bb": False},
         "pyramid": {"levels": (6, 3, 2, 1)},
         "batch24": {"sampling": Sampling(regions=24)},
     }
@@ -139,12 +147,17 @@ class RCNN(Fitted[_Network]):
         self.levels = own_levels if config.levels is None else config.levels
         self.context_px = round(config.context_px * self.geometry.crop_px / _CROP_PX)
         self._widths = fc_widths(self.geometry, config.fc_width)
+        self._pooled = self.geometry.channels * sum(level**2 for level in self.levels)
         self._check()
 
     def _check(self) -> None:
         config, crop_px = self.config, self.geometry.crop_px
         if config.scoring not in get_args(Scoring):
             raise SettingsError(f"scoring of R-CNN: expected {', '.join(get_args(Scoring))}; got {config.scoring!r}")
+        if config.layer not in get_args(Layer):
+            raise SettingsError(f"layer of R-CNN: expected {', '.join(get_args(Layer))}; got {config.layer!r}")
+        if config.layer == "pool5" and config.scoring == "softmax":
+            raise SettingsError("scoring of R-CNN: softmax is an output of the fc layers, which layer pool5 has not")
         if not self.levels or min(self.levels) < 1:
             raise SettingsError(f"levels of R-CNN: expected numbers from 1 up; got {self.levels}")
         if config.chunk is not None and config.chunk < 1:
@@ -182,7 +195,7 @@ class RCNN(Fitted[_Network]):
         network = self.detecting
         boxes, pooled, features = self.describe(network, image, proposals)
         with stage(Stage.DECODE):
-            if self.config.scoring == "svm":
+            if self.config.scoring == "svm" or network.head is None:
                 scores = network.posthoc.scores(features)
             else:
                 scores = network.head.outputs["classes"](features).float().softmax(dim=1)[:, 1:]
@@ -195,19 +208,19 @@ class RCNN(Fitted[_Network]):
     def describe(
         self, network: _Network, image: torch.Tensor, boxes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Boxes (P, 4) on the device, their pooled features (P, C * bins) and their fc7 features (P, width).
+        """Boxes (P, 4) on the device, pooled features (P, C * bins), and what the SVMs see: those, or fc7 (P, width).
 
         The fc layers take all boxes at once, since they would read all their weights anew for every chunk. Memory: the
         pooled features, 74 MB for 2,000 boxes of 9,216 values, and what one chunk takes.
         """
-        dtype = network.head.fc6.weight.dtype
+        dtype = next(network.backbone.parameters()).dtype
         with stage(Stage.PREPARE):
             # Out of pageable memory: the host goes on once CUDA has taken the data over. It may wait for the stream
             # first, which has nothing to do yet.
             boxes = boxes.to(self.device, non_blocking=True)
             pixels = self.convention.apply(image.to(self.device, non_blocking=True))
             places = self.sources(boxes, *image.shape[1:])
-            pooled = torch.empty(len(boxes), network.head.fc6.in_features, dtype=dtype, device=self.device)
+            pooled = torch.empty(len(boxes), self._pooled, dtype=dtype, device=self.device)
             layout = lay_out(network.backbone, self.device)
 
         def work(part: slice) -> None:
@@ -220,7 +233,7 @@ class RCNN(Fitted[_Network]):
 
         self._chunks.run(len(boxes), work)
         with stage(Stage.FC):
-            return boxes, pooled, network.head.features(pooled)
+            return boxes, pooled, pooled if network.head is None else network.head.features(pooled)
 
     def sources(self, boxes: torch.Tensor, height: torch.Tensor | int, width: torch.Tensor | int) -> torch.Tensor:
         """Where the crops of boxes (N, 4) look in their images: (N, 2, S)."""
@@ -244,9 +257,14 @@ class RCNN(Fitted[_Network]):
         regions = [Regions.of(example, self.n_classes) for example in examples]
         key = fit_key(self.config, self.n_classes, self._backbone, regions, generator)
         network = self._build()
-        with stage(Stage.FINETUNE):
-            finetuning = _Finetuning(self, network, examples, regions, generator)
-            finetuning.run(Checkpoint(workdir / "network.checkpoint", network, key))
+        if not any(item.n_truth for item in regions):
+            raise FitError("the training images hold no object to learn from")
+        if network.head is not None:
+            of_network = network_key(self.config, self.n_classes, self._backbone, regions, generator)
+            learnt = nn.ModuleList([network.backbone, network.head])  # and no SVMs, which come later
+            with stage(Stage.FINETUNE):
+                finetuning = _Finetuning(self, network, network.head, examples, regions, generator)
+                finetuning.run(Checkpoint(workdir / "network.checkpoint", learnt, of_network))
 
         @torch.inference_mode()
         def extract(index: int, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -261,26 +279,28 @@ class RCNN(Fitted[_Network]):
     def initialise(self, *, generator: torch.Generator) -> None:
         """Draw at random all that a fit learns, pretrained layers aside, and let every class be detected."""
         network = self._build()
-        side_px = self.geometry.crop_px
-        noise = torch.randint(256, (3, side_px, side_px), generator=generator, dtype=torch.uint8)
-        crops = self.convention.apply(noise.to(self.device))[None]
-        layout = lay_out(network.backbone, self.device)
-        self.start(network, crops.contiguous(memory_format=layout), generator)
+        if network.head is not None:
+            side_px = self.geometry.crop_px
+            noise = torch.randint(256, (3, side_px, side_px), generator=generator, dtype=torch.uint8)
+            crops = self.convention.apply(noise.to(self.device))[None]
+            layout = lay_out(network.backbone, self.device)
+            self.start(network.backbone, network.head, crops.contiguous(memory_format=layout), generator)
         network.shown.fill_(True)
         network.posthoc.initialise(generator)
         self._take(network)
 
-    def start(self, network: _Network, crops: torch.Tensor, generator: torch.Generator) -> None:
+    def start(self, backbone: Backbone, head: Head, crops: torch.Tensor, generator: torch.Generator) -> None:
         """Fill the fc layers: fc6 and fc7 from the backbone where they fit, the rest drawn."""
         with torch.no_grad():
-            typical = self.pool(network.backbone(crops))
+            typical = self.pool(backbone(crops))
         own = own_fc(self._backbone, self.levels, self._widths)
-        network.head.start(typical, {"classes": 0.01}, generator, own)  # fc8: Gaussian, deviation 0.01 [SPP 4.1]
+        head.start(typical, {"classes": 0.01}, generator, own)  # fc8: Gaussian, deviation 0.01 [SPP 4.1]
 
     def _build(self) -> _Network:
-        pooled = self.geometry.channels * sum(level**2 for level in self.levels)
-        head = Head(pooled, self._widths, {"classes": self.n_classes + 1})
-        posthoc = PostHoc(self.n_classes, self._widths[1], pooled)
+        pooled, head, width = self._pooled, None, self._pooled
+        if self.config.layer != "pool5":
+            head, width = Head(pooled, self._widths, {"classes": self.n_classes + 1}), self._widths[1]
+        posthoc = PostHoc(self.n_classes, width, pooled)
         network = _Network(self._backbone.copy(), head, posthoc, self.n_classes).to(self.device)
         lay_out(network.backbone, self.device)
         self._chunks  # noqa: B018 - chosen here and not in the first image, whose time may be taken
@@ -289,8 +309,8 @@ class RCNN(Fitted[_Network]):
     def _deployed(self, network: _Network) -> _Network:
         """What detects, derived from what was learnt."""
         bf16 = self.config.bf16
-        backbone, head = detecting_copy(network.backbone, bf16), detecting_copy(network.head, bf16)
-        detecting = _Network(backbone, head, network.posthoc, self.n_classes)
+        head = None if network.head is None else detecting_copy(network.head, bf16)
+        detecting = _Network(detecting_copy(network.backbone, bf16), head, network.posthoc, self.n_classes)
         detecting.shown = network.shown
         return detecting
 
@@ -302,28 +322,30 @@ class _Finetuning:
         self,
         detector: RCNN,
         network: _Network,
+        head: Head,
         examples: Sequence[Example],
         regions: Sequence[Regions],
         generator: torch.Generator,
     ) -> None:
-        self._detector, self._network, self._examples, self._regions = detector, network, examples, regions
+        self._detector, self._backbone, self._head = detector, network.backbone, head
+        self._examples, self._regions = examples, regions
         self._streams = Streams(generator)
         self._draws = RegionDraws(regions, detector.config.sampling, self._streams)
         network.shown[torch.cat([item.labels for item in regions]).to(detector.device) - 1] = True
-        detector.start(network, self._batch(self._draws[0])[0], generator)
+        detector.start(network.backbone, head, self._batch(self._draws[0])[0], generator)
 
     def run(self, checkpoint: Checkpoint) -> None:
         """Train on from where the checkpoint stands, or from the start."""
-        config, head = self._detector.config, self._network.head
+        config, head = self._detector.config, self._head
         sgd = config.sgd if head.pretrained else config.sgd_random_fc
-        of_each = groups(sgd, new=head.new, pretrained=[*head.pretrained, *self._network.backbone.parameters()])
+        of_each = groups(sgd, new=head.new, pretrained=[*head.pretrained, *self._backbone.parameters()])
         descend(of_each, sgd, config.iterations, self._loss, checkpoint)
 
     def _loss(self, iteration: int) -> torch.Tensor:
         crops, labels = self._batch(self._draws[iteration])
-        pooled = self._detector.pool(self._network.backbone(crops))
+        pooled = self._detector.pool(self._backbone(crops))
         dropped_by = self._streams.on(self._detector.device, iteration, _DROPOUT)
-        return functional.cross_entropy(self._network.head(pooled, dropped_by)["classes"], labels)
+        return functional.cross_entropy(self._head(pooled, dropped_by)["classes"], labels)
 
     def _batch(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Crops (B, 3, S, S) and labels (B,) of a mini-batch, those of one image after another."""
@@ -341,7 +363,7 @@ class _Finetuning:
             part, moved = cut_out(image, places[mine])
             crops.append(sample(detector.convention.apply(part.to(device)), moved.to(device)))
             order.append(mine)
-        together = torch.cat(crops).contiguous(memory_format=lay_out(self._network.backbone, device))
+        together = torch.cat(crops).contiguous(memory_format=lay_out(self._backbone, device))
         return together, draw.label[torch.cat(order)].to(device)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -28,15 +29,17 @@ from detectors.contract import (
     Policy,
     SettingsError,
     Stage,
+    after_network,
     detect_only,
     stage,
 )
 from detectors.parts.backbones import Backbone
 from detectors.parts.boxes import clip, decode, flip
-from detectors.parts.checkpoint import Checkpoint, fit_key
+from detectors.parts.checkpoint import Checkpoint, fit_key, network_key
 from detectors.parts.decide import decide
 from detectors.parts.fitted import Fitted
 from detectors.parts.head import Head, fc_widths, own_fc
+from detectors.parts.mapstore import Convolved, MapStore
 from detectors.parts.pooling import MapRule, map_windows, spatial_pyramid_pool
 from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
 from detectors.parts.precision import detecting_copy, lay_out
@@ -54,6 +57,9 @@ _BUFFER_BYTES = 512 * 2**20
 
 Differs from [SPP spp_finetune_voc.m]: such a buffer is filled for 500 mini-batches there, 3.3 GB for 12,800 features,
 because memory is bounded; 81 fit here."""
+_MAP_BYTES = 8 * 2**30
+"""Disk that the feature maps of training images may take while the fc layers learn: 2,000 maps of 512 channels at 688
+px take 4.6 GB, images and mirror images of 1,000 photographs."""
 _LEVELS = (6, 3, 2, 1)
 """Pyramid: 36 + 9 + 4 + 1 = 50 bins [SPP 4.1]."""
 _DROPOUT, _SCALES = 2, 3
@@ -84,7 +90,7 @@ class SPPConfig:
     levels: tuple[int, ...] | None = None
     """Sides of the pyramid's grids; None: those that the backbone's own fc6 takes if it was trained with a pyramid,
     else (6, 3, 2, 1) [SPP 4.1]. (4, 2, 1) is the pyramid of the paper's figure 3."""
-    layer: Layer = "ftfc7"
+    layer: Layer = after_network("ftfc7")
     bb: bool = detect_only(True)
     """Whether the boxes are moved: "ftfc7 bb" is the last row of [SPP Table 9]."""
     bf16: bool = detect_only(False)
@@ -103,9 +109,9 @@ class SPPConfig:
     sgd_random_fc: Sgd = field(default_factory=lambda: Sgd(lr_drops_at=(250 / 300,)))
     """Differs from [SPP 4.1]: where fc6 and fc7 start random, a rate of 0.01, because 1e-4 is meant for layers that
     have learnt already."""
-    svm: SvmSettings = field(default_factory=lambda: SvmSettings(negative_overlap=0.7))
+    svm: SvmSettings = after_network(SvmSettings(negative_overlap=0.7))
     """A negative that overlaps another by more than 70 % is removed [SPP 4.1]; the rest as in R-CNN."""
-    ridge: RidgeSettings = field(default_factory=lambda: RidgeSettings(ridge_lambda=4000.0, min_iou=0.5))
+    ridge: RidgeSettings = after_network(RidgeSettings(ridge_lambda=4000.0, min_iou=0.5))
     """lambda 4000 (SPP released code). Differs from [SPP 4.1]: IoU above 0.5, not 'at least', because the released code
     compares so, as R-CNN's does (spp_train_bbox_regressor.m)."""
 
@@ -221,11 +227,16 @@ class SPP(Fitted[_Network]):
         self, network: _Network, image: torch.Tensor, boxes: torch.Tensor, scales_px: Sequence[int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Boxes (P, 4) on the device and their pyramids (P, C * bins), each from the size that suits it best."""
-        geometry = network.backbone.geometry
         with stage(Stage.PREPARE):
             # Out of pageable memory: the host goes on once CUDA has taken the data over. It may wait for the stream
             # first, which has nothing to do yet.
             boxes = boxes.to(self.device, non_blocking=True)
+        return boxes, self.pool(network, self.convolve(network, image, scales_px), boxes)
+
+    def convolve(self, network: _Network, image: torch.Tensor, scales_px: Sequence[int]) -> Convolved:
+        """The feature maps of an image at each size."""
+        geometry = network.backbone.geometry
+        with stage(Stage.PREPARE):
             pyramid = ImagePyramid.of(
                 self.convention.apply(image.to(self.device, non_blocking=True)),
                 scales_px,
@@ -236,10 +247,14 @@ class SPP(Fitted[_Network]):
             layout = lay_out(network.backbone, self.device)
             images = [one.to(dtype, memory_format=layout) for one in pyramid.images]
         with stage(Stage.CONV):
-            maps = [network.backbone(one) for one in images]
+            return Convolved(pyramid, tuple(network.backbone(one) for one in images))
+
+    def pool(self, network: _Network, convolved: Convolved, boxes: torch.Tensor) -> torch.Tensor:
+        """The pyramids (P, C * bins) of boxes (P, 4) on the device, each from the size that suits it best."""
+        geometry = network.backbone.geometry
         with stage(Stage.POOL):
-            placed, index = pyramid.place(boxes, self.config.scale_rule)
-            height, width = map_sizes(maps, index)
+            placed, index = convolved.pyramid.place(boxes, self.config.scale_rule)
+            height, width = map_sizes(convolved.maps, index)
             windows = map_windows(
                 placed,
                 stride=geometry.stride_px,
@@ -248,7 +263,7 @@ class SPP(Fitted[_Network]):
                 width=width,
                 rule=self.config.mapping,
             )
-            return boxes, spatial_pyramid_pool(stack_maps(maps), windows, self.levels, index)
+            return spatial_pyramid_pool(stack_maps(convolved.maps), windows, self.levels, index)
 
     def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
         """Fine-tune the fc layers on pooled features, then train SVMs and box regressors [SPP 4.1].
@@ -265,9 +280,10 @@ class SPP(Fitted[_Network]):
         if self.config.layer == "fc6" and head is not None:
             self.start(head, torch.zeros(0, head.fc6.in_features), generator)
         elif head is not None:
-            with stage(Stage.FINETUNE), torch.no_grad():
-                finetuning = _Finetuning(self, network, head, examples, regions, generator)
-                finetuning.run(Checkpoint(workdir / "fc.checkpoint", head, key))
+            of_network = network_key(self.config, self.n_classes, self._backbone, regions, generator)
+            with stage(Stage.FINETUNE), torch.no_grad(), MapStore(workdir, _MAP_BYTES) as maps:
+                finetuning = _Finetuning(self, network, head, examples, regions, generator, maps)
+                finetuning.run(Checkpoint(workdir / "fc.checkpoint", head, of_network))
 
         @torch.inference_mode()
         def extract(index: int, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -338,8 +354,9 @@ class _Finetuning:
         examples: Sequence[Example],
         regions: Sequence[Regions],
         generator: torch.Generator,
+        maps: MapStore,
     ) -> None:
-        self._detector, self._network, self._head = detector, network, head
+        self._detector, self._network, self._head, self._maps = detector, network, head, maps
         self._examples, self._regions = examples, regions
         self._generator, self._streams = generator, Streams(generator)
         self._draws = RegionDraws(regions, detector.config.sampling, self._streams)
@@ -377,7 +394,7 @@ class _Finetuning:
         self._held = number
 
     def _pool(self, steps: range) -> torch.Tensor:
-        """Pyramids of all regions of some mini-batches, one row after another, one conv pass an image.
+        """Pyramids of all regions of some mini-batches, one row after another, from maps kept of each image.
 
         The image is taken at one size drawn at random for all of these mini-batches (`random_scale` of
         spp_finetune_voc.m); detection takes the best one. Differs from [SPP spp_features_convX_to_poolX.m]: a size is
@@ -403,7 +420,9 @@ class _Finetuning:
                 if mirrored:
                     pixels, boxes = pixels.flip(2), flip(boxes, pixels.shape[2])
                 scale = of_image[index][mirrored]
-                _, pooled = detector.describe(self._network, pixels, boxes, scales_px[scale : scale + 1])
+                make = partial(detector.convolve, self._network, pixels, scales_px[scale : scale + 1])
+                convolved = self._maps.get((index, mirrored, scale), make)
+                pooled = detector.pool(self._network, convolved, boxes.to(detector.device))
                 rows[mine.to(detector.device)] = pooled[where.to(detector.device)]
         return rows
 

@@ -87,4 +87,4 @@ def descend(
         if checkpoint is not None and (iteration + 1) % CHECKPOINT_EVERY == 0:
             checkpoint.save(iteration + 1, optimiser)
     if checkpoint is not None and iterations > max(first, CHECKPOINT_EVERY):
-        checkpoint.save(iterations, optimiser)
+        checkpoint.finish(iterations)

@@ -74,6 +74,8 @@ def test_tuning_from_each_layer_leaves_out_one_more(name: str) -> None:
         ("vgg-m", "conv2"),
         ("vgg16", "conv3_1"),
         ("alexnet", "conv2"),
+        ("squeezenet1_0", "fire4"),
+        ("squeezenet1_1", "fire4"),
         ("zf5", None),
         ("mini", None),
     ],

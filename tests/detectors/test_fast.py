@@ -438,6 +438,19 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(
     assert len(asked) - dies_at == again
 
 
+def test_svms_are_trained_on_the_network_that_scores_by_softmax(
+    small: Make, scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both rows of [FRCN Table 8] come from one fine-tuning, and what it learns is what it learns alone."""
+    monkeypatch.setattr("detectors.parts.sgd.CHECKPOINT_EVERY", 2)
+    alone = _fit(small("fast:svm", iterations=3), scenes[:3], tmp_path / "alone")
+    softmax = _fit(small("fast", iterations=3), scenes[:3], tmp_path / "shared")
+    monkeypatch.setattr(fast._Finetuning, "_outputs", lambda *_: pytest.fail("fine-tuned again"))
+    found = _fit(small("fast:svm", iterations=3), scenes[:3], tmp_path / "shared")
+    assert all(torch.equal(found[key], alone[key]) for key in alone)
+    assert all(torch.equal(found[key], softmax[key]) for key in softmax)
+
+
 def test_a_checkpoint_of_another_fit_is_not_taken_up(
     small: Make, scenes: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,24 @@ def test_scores_follow_from_crops_one_by_one(fitted: Get, scenes: Scenes) -> Non
         torch.testing.assert_close(boxes[index], moved[0], rtol=1e-3, atol=1e-2)
 
 
+def test_pool5_is_scored_without_fc_layers(small: Make, scenes: Scenes, tmp_path: Path) -> None:
+    """First row of [RCNN Table 2]: SVMs on the pooled maps of the network as pretrained, which is not fine-tuned."""
+    detector: Any = small("rcnn:pool5")
+    pretrained = {name: value.clone() for name, value in detector._backbone.state_dict().items()}
+    detector.fit(scenes[:4], generator=_seed(), workdir=tmp_path)
+    image, proposals = scenes[0].image, scenes[0].proposals[:9]
+    boxes, scores = detector.score(image, proposals)
+    network, pixels = detector._network, detector.convention.apply(image)
+    for index, box in enumerate(proposals[:, None]):
+        with torch.no_grad():
+            maps = network.backbone(warp(pixels, box, size_px=64, context_px=5))
+            expected = network.posthoc.scores(functional.adaptive_max_pool2d(maps, 6).flatten(1))
+        torch.testing.assert_close(scores[index], expected[0], rtol=1e-3, atol=1e-3)
+    assert torch.equal(boxes, clip(proposals[:, None].expand_as(boxes), *image.shape[1:]))
+    assert all(torch.equal(value, pretrained[name]) for name, value in network.backbone.state_dict().items())
+    assert not [name for name, _ in network.named_parameters() if "head" in name]
+
+
 def test_softmax_scoring(fitted: Get, small: Make, scenes: Scenes, tmp_path: Path) -> None:
     """One fitted model scores by SVMs or by the softmax of fc8, background left out; the boxes are the same."""
     svm = fitted("rcnn")
@@ -299,7 +317,8 @@ def test_mirrored_crops_are_crops_of_the_mirrored_image(small: Make, scenes: Sce
 
     detector = small("rcnn")
     regions = [Regions.of(one, 8) for one in scenes]
-    finetuning = _Finetuning(detector, detector._build(), scenes, regions, _seed())
+    network = detector._build()
+    finetuning = _Finetuning(detector, network, network.head, scenes, regions, _seed())
     draw = finetuning._draws[3]
     crops, labels = finetuning._batch(draw)
     expected = []
@@ -316,6 +335,8 @@ def test_mirrored_crops_are_crops_of_the_mirrored_image(small: Make, scenes: Sce
     ("wrong", "message"),
     [
         ({"scoring": "margin"}, "scoring of R-CNN: expected svm, softmax; got 'margin'"),
+        ({"layer": "fc6"}, "layer of R-CNN: expected pool5, fc7; got 'fc6'"),
+        ({"layer": "pool5", "scoring": "softmax"}, "softmax is an output of the fc layers, which layer pool5 has not"),
         ({"levels": ()}, "levels of R-CNN: expected numbers from 1 up"),
         ({"levels": (6, 0)}, "levels of R-CNN: expected numbers from 1 up"),
         ({"chunk": 0}, "chunk of R-CNN: expected 1 crop or more; got 0"),

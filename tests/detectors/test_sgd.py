@@ -144,7 +144,8 @@ def test_a_foreign_or_torn_checkpoint_is_not_read(what: str, tmp_path: Path) -> 
     iterations = CHECKPOINT_EVERY + 10
     expected, _ = _walk(tmp_path / "fresh", iterations)
     _walk(tmp_path, iterations, key="another" if what == "another key" else "a fit")
-    path = tmp_path / "state.pt"
+    (path,), (right,) = tmp_path.glob("shared-*"), (tmp_path / "fresh").iterdir()
+    path = path.rename(tmp_path / right.name)  # of another key it has another name, too
     if what == "torn":
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif what == "one byte":
@@ -156,3 +157,13 @@ def test_a_foreign_or_torn_checkpoint_is_not_read(what: str, tmp_path: Path) -> 
     found, asked = _walk(tmp_path, iterations)
     assert asked == iterations
     assert torch.equal(found, expected)
+
+
+def test_what_stands_after_the_last_step_is_the_network_alone(tmp_path: Path) -> None:
+    """One file for other fits to take up, named by its key; what was kept on the way is gone."""
+    _walk(tmp_path, 2 * CHECKPOINT_EVERY, key="one")
+    (first,) = tmp_path.iterdir()
+    assert first.name.startswith("shared-state-")
+    assert not any(name.startswith("optimiser") for name in torch.load(first, weights_only=True))
+    _walk(tmp_path, 2 * CHECKPOINT_EVERY, key="another")
+    assert len(list(tmp_path.iterdir())) == 2

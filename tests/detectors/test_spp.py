@@ -327,6 +327,28 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(
     assert all(torch.equal(found[key], alone[key]) for key in found)
 
 
+def test_rows_that_differ_above_the_network_fine_tune_it_once(
+    scenes: Scenes, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ftfc6 takes up what ftfc7 has left, or SVMs with another C; each learns what it learns alone."""
+    monkeypatch.setattr(sgd, "CHECKPOINT_EVERY", 2)
+    rows = (_config("ftfc7"), _config("ftfc6"), _config("ftfc7", svm=replace(SPPConfig().svm, c=0.1)))
+    alone = [
+        _saved(_fit(backbone, row, scenes[:3], tmp_path / str(place)), tmp_path / f"{place}-alone")
+        for place, row in enumerate(rows)
+    ]
+    steps: list[int] = []
+    original: Callable[[Any, int], torch.Tensor] = spp._Finetuning._loss
+    monkeypatch.setattr(spp._Finetuning, "_loss", lambda self, step: steps.append(step) or original(self, step))
+    for place, row in enumerate(rows):
+        found = _saved(_fit(backbone, row, scenes[:3], tmp_path / "shared"), tmp_path / f"{place}-shared")
+        assert all(torch.equal(found[key], alone[place][key]) for key in alone[place])
+        for path in (tmp_path / "shared").iterdir():
+            if not path.name.startswith("shared-"):
+                path.unlink()  # a run hands on nothing else
+    assert steps == [0, 1, 2]
+
+
 @pytest.mark.parametrize("row", ["pool5", "ftfc7"])
 def test_images_without_objects_cannot_be_fitted(row: str, scenes: Scenes, backbone: Backbone, tmp_path: Path) -> None:
     """Whether or not there are fc layers to train."""
