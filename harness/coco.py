@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from harness.accuracy import DetectionTable, TruthTable
 from harness.datasets import Dataset
+from harness.storage import StorageError, packed_path, read_bytes
 
 __all__ = ["DetectionsError", "detection_rows", "detection_table", "read_results", "truth_file", "truth_table"]
 
@@ -110,16 +111,18 @@ def detection_table(rows: Sequence[dict[str, Any]], image_ids: Sequence[str]) ->
 
 
 def read_results(path: Path, *, image_ids: Sequence[str], n_classes: int) -> list[dict[str, Any]]:
-    """Read detections in COCO results format and check every row.
+    """Read detections in COCO results format, plain or packed (``.json.gz``), and check every row.
 
     Raises:
         DetectionsError: no such file, not of that format, or a row for an image or class that is not there.
     """
+    if not path.exists() and not packed_path(path).exists():
+        raise DetectionsError(f"no detections file {path}")
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DetectionsError(f"no detections file {path}") from None
-    except (OSError, ValueError) as error:
+        rows = json.loads(read_bytes(path))
+    except StorageError as error:
+        raise DetectionsError(str(error)) from None
+    except ValueError as error:
         raise DetectionsError(f"{path} is not JSON: {error}") from None
     if not isinstance(rows, list):
         expected = "a list of {image_id, category_id, bbox, score}"

@@ -1,10 +1,10 @@
-"""Makes the committed tables and figures of the committed runs, the README's extract of them, and the JSON Schemas.
+"""Makes the committed tables and figures of all that is committed, the README's extract of it, and the JSON Schemas.
 
 ``python -m harness.publish`` in a checkout reads `results/runs/RUN/summary.json` of every run and writes
 `results/tables/RUN.md`, the figures that it shows as `results/figures/RUN-*`, `results/pages/RUN.html`, what stands in
 README.md between ``<!-- generated: RUN -->`` and ``<!-- /generated -->``, and `results/schemas`; of a reproduction, the
-table and the README. With ``--check`` it writes nothing, names what is stale and what in a run folder does not follow
-from its samples, and ends with 1 where anything is.
+table and the README. What else is published stands in `KINDS`, a few lines each. With ``--check`` it writes nothing,
+names what is stale and what in a run folder does not follow from its samples, and ends with 1 where anything is.
 """
 
 from __future__ import annotations
@@ -16,21 +16,78 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness import report, reproduction, schemas
-from harness.claims import Claim, read_claims
+from harness import report, reproduction, schemas, scoreboards
+from harness.claims import read_claims
 from harness.figures import draw, svgs
 from harness.freshness import outdated
+from harness.proposals import study
+from harness.publication import Kind, Made, collected, of_model
+from harness.rendering import caption, recall, scoreboard
+from harness.rendering.recall_figure import recall_figure
 from harness.rendering.reproduction import excerpt, markdown
 from harness.runs import RunError, RunFolder
+from harness.scoreboard import Scoreboard
+from harness.storage import StorageError
 from harness.traceability import check
 from harness.webpage import webpage
 
-__all__ = ["generate", "main", "publish", "stale", "untraceable"]
+__all__ = ["KINDS", "generate", "main", "publish", "stale", "untraceable"]
 
-_NOTICE = "<!-- Made by `python -m harness.publish` from results/runs/{source}; not to be edited. -->\n\n"
 _BLOCK = re.compile(r"(<!-- generated: (?P<run>[\w.-]+) -->\n)(?P<body>.*?)(<!-- /generated -->)", re.DOTALL)
 _GENERATED = ("tables", "figures", "pages", "schemas")
 """Folders of results that hold nothing else."""
+_DRAWN = "shapes"
+"""The data set whose images are drawn anew wherever they are needed."""
+
+
+def _of_run(source: Path, name: str) -> Made:
+    """Table, figures and page of one run.
+
+    Pictures of detections are shown of drawn scenes alone: photographs are others' work, and are not at hand wherever
+    it is checked that a page is not stale.
+    """
+    folder, claims = RunFolder(source.parent), read_claims()
+    summary = folder.read_summary()
+    pictured = folder if str(caption.plan(summary).get("dataset")).partition(":")[0] == _DRAWN else None
+    text = report.page(summary, claims, figures=f"../figures/{name}-")
+    extract = report.excerpt(summary, claims, figures=f"results/figures/{name}-")
+    shown = text + report.excerpt(summary, claims, figures=f"../figures/{name}-")
+    page = webpage(summary, folder.read_manifest(), claims, svgs(summary, pictured))
+    files = {f"pages/{name}.html": page.encode()}
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in draw(summary, Path(scratch), pictured):
+            if f"{name}-{path.stem}." in shown:
+                files[f"figures/{name}-{path.name}"] = path.read_bytes()
+    return Made(text, files, extract)
+
+
+def _of_reproduction(source: Path, name: str) -> Made:
+    model = reproduction.read(source.parent)
+    return Made(markdown(model, runs=f"../runs/{name}/"), extract=excerpt(model))
+
+
+def _recall(found: study.Study, figures: str) -> str:
+    return recall.table(found, f"{figures}recall.svg")
+
+
+def _scoreboard(board: Scoreboard, _figures: str) -> str:
+    return scoreboard.markdown(board, runs="../runs/")
+
+
+def _problems(source: Path) -> list[str]:
+    try:
+        return check(source.parent)
+    except RunError as error:
+        return [str(error)]
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("runs/*/summary.json", _of_run, _problems),
+    Kind(f"runs/*/{reproduction.FILE}", _of_reproduction, _problems),
+    Kind(f"runs/*/{study.FILE}", of_model(study.read, _recall, figures={"recall": recall_figure})),
+    Kind("scoreboards/*.toml", of_model(scoreboards.read, _scoreboard)),
+)
+"""All that something is generated of."""
 
 
 def generate(root: Path) -> dict[Path, bytes]:
@@ -38,49 +95,16 @@ def generate(root: Path) -> dict[Path, bytes]:
 
     Raises:
         harness.claims.ClaimError: the published numbers cannot be read.
-        harness.runs.RunError: the summary of a run cannot be read.
+        harness.storage.StorageError: the summary of a run or another source cannot be read, or two make one file.
     """
-    claims = read_claims()
-    files: dict[Path, bytes] = {}
-    extracts: dict[str, str] = {}
-    for folder in _folders(root, "summary.json"):
-        files |= _of_run(folder, claims)
-        extracts[folder.name] = report.excerpt(
-            RunFolder(folder).read_summary(), claims, figures=f"results/figures/{folder.name}-"
-        )
-    for folder in _folders(root, reproduction.FILE):
-        model = reproduction.read(folder)
-        text = markdown(model, runs=f"../runs/{folder.name}/")
-        files[Path("results", "tables", f"{folder.name}.md")] = (
-            _NOTICE.format(source=f"{folder.name}/{reproduction.FILE}") + text
-        ).encode()
-        extracts[folder.name] = excerpt(model)
+    made, extracts = collected(KINDS, root / "results")
+    files = {Path("results", name): content for name, content in made.items()}
     for name in schemas.FORMS:
         files[Path("results", "schemas", schemas.file_name(name))] = schemas.text(name).encode()
     readme = root / "README.md"
     if readme.is_file():
         files[Path("README.md")] = _filled(readme.read_bytes().decode(), extracts).encode()
     return files
-
-
-def _of_run(run: Path, claims: Sequence[Claim]) -> dict[Path, bytes]:
-    """Table, figures and page of one run."""
-    folder, name = RunFolder(run), run.name
-    summary = folder.read_summary()
-    text = report.page(summary, claims, figures=f"../figures/{name}-")
-    files = {Path("results", "tables", f"{name}.md"): (_NOTICE.format(source=f"{name}/summary.json") + text).encode()}
-    shown = text + report.excerpt(summary, claims, figures=f"../figures/{name}-")
-    with tempfile.TemporaryDirectory() as scratch:
-        for path in draw(summary, Path(scratch), folder):
-            if f"{name}-{path.stem}." in shown:
-                files[Path("results", "figures", f"{name}-{path.name}")] = path.read_bytes()
-    page = webpage(summary, folder.read_manifest(), claims, svgs(summary, folder))
-    return {**files, Path("results", "pages", f"{name}.html"): page.encode()}
-
-
-def _folders(root: Path, holding: str) -> list[Path]:
-    """Committed runs or reproductions: those that hold such a file."""
-    return sorted(path.parent for path in (root / "results" / "runs").glob(f"*/{holding}"))
 
 
 def _filled(readme: str, extracts: Mapping[str, str]) -> str:
@@ -112,14 +136,13 @@ def _stale(root: Path, expected: Mapping[Path, bytes]) -> list[Path]:
 
 def untraceable(root: Path) -> list[str]:
     """What in the committed run folders does not hold together, a line each; see `harness.traceability`."""
-    found = []
-    for run in (*_folders(root, "summary.json"), *_folders(root, reproduction.FILE)):
-        try:
-            problems = check(run)
-        except RunError as error:
-            problems = [str(error)]
-        found += [f"{run.relative_to(root)}: {problem}" for problem in problems]
-    return found
+    return [
+        f"{source.parent.relative_to(root)}: {problem}"
+        for kind in KINDS
+        if kind.check is not None
+        for source in kind.sources(root / "results")
+        for problem in kind.check(source)
+    ]
 
 
 def publish(root: Path) -> list[Path]:
@@ -143,14 +166,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not (options.root / "results").is_dir():
         parser.error(f"{options.root.absolute()} holds no folder results; run it in a checkout or give one with --root")
-    changed = stale(options.root) if options.check else publish(options.root)
+    try:
+        return _checked(options.root) if options.check else _published(options.root)
+    except StorageError as error:
+        parser.error(str(error))
+
+
+def _published(root: Path) -> int:
+    for path in publish(root):
+        sys.stdout.write(f"written: {path}\n")
+    return 0
+
+
+def _checked(root: Path) -> int:
+    changed = stale(root)
     for path in changed:
-        sys.stdout.write(f"{'stale' if options.check else 'written'}: {path}\n")
-    if not options.check:
-        return 0
+        sys.stdout.write(f"stale: {path}\n")
     if changed:
         sys.stdout.write("make them anew with: python -m harness.publish\n")
-    wrong = untraceable(options.root)
+    wrong = untraceable(root)
     for line in wrong:
         sys.stdout.write(f"does not follow: {line}\n")
     return 1 if changed or wrong else 0

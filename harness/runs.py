@@ -5,7 +5,8 @@
     samples.jsonl               one line a sample, flushed to the disk as measured
     conditions.jsonl            one line for each moment between two blocks of images: sentinel, load, device
     detections/METHOD.json      COCO results format; METHOD.jsonl, a line an image, while the run goes on
-    models/METHOD.safetensors   the fitted model that was measured, and METHOD.json with the seconds of its fit
+    models/METHOD.safetensors   the fitted model that was measured, and METHOD.json with the seconds of its fit and all
+                                that must be known to detect with it, see `harness.modelcard`
     errors/METHOD.txt           tracebacks of a method that failed
     work/METHOD/                scratch files and checkpoints of a fit that is not finished
     flops.json                  operations, bytes and launches of each method on each image, by stage
@@ -13,6 +14,9 @@
 
 Everything that a kill must not tear is written beside and renamed, or is a log of lines of which only the last can be
 torn.
+
+In a run that is to be committed, see `harness.adopt`, samples, conditions, counts, detections and truth are packed:
+``samples.jsonl.gz`` instead of ``samples.jsonl``. Such a run is read like any other, and does not go on.
 """
 
 from __future__ import annotations
@@ -21,20 +25,38 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 from urllib.parse import quote
 
 from harness.record import SCHEMA_VERSION, Condition, Sample
-from harness.storage import UNFINISHED, StorageError, append_line, read_json, read_lines, write_json, write_text
+from harness.storage import (
+    PACKED,
+    UNFINISHED,
+    StorageError,
+    append_line,
+    read_json,
+    read_lines,
+    stored_as,
+    write_json,
+    write_text,
+)
 
-__all__ = ["RunError", "RunFolder"]
+__all__ = ["TRAINING", "RunError", "RunFolder"]
 
 Row = TypeVar("Row")
 
+TRAINING = "training"
+"""``kind`` in the manifest of a folder that holds models and no measurements; other manifests have none."""
+_OTHER_KIND = {
+    False: "holds models that `harness train` fitted and no measurements; measure them with `harness compare --models`",
+    True: "holds a comparison, which `harness train` does not go on with; choose another --out",
+}
 _LOCK = f"{UNFINISHED}lock"
+_FINISHED = ("complete", "partial")
+"""``status`` of a run that came to its end."""
 
 
 class RunError(StorageError):
@@ -56,6 +78,11 @@ class RunFolder:
         """Whether a run was begun here."""
         return (self.path / "manifest.json").exists()
 
+    @property
+    def packed(self) -> list[Path]:
+        """The files of the run that are packed, in the order of their names."""
+        return sorted([*self.path.glob(f"*{PACKED}"), *self.path.glob(f"detections/*{PACKED}")])
+
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
         """See that a run may be written here.
 
@@ -67,6 +94,9 @@ class RunFolder:
         if resume:
             if not self.exists:
                 raise RunError(f"nothing to resume in {self.path}: it holds no manifest.json")
+            if self.packed:
+                cause = f"it was packed to be kept ({self.packed[0].name})"
+                raise RunError(f"{self.path} cannot go on: {cause}; resume the run that it was made of")
         elif self._entries():
             if not self.exists:
                 raise RunError(f"{self.path} is not empty and holds no run; choose another --out")
@@ -93,11 +123,16 @@ class RunFolder:
         """Keep other processes from writing here inside the block; the lock ends with its process, however that ends.
 
         Raises:
-            RunError: another process is writing here.
+            RunError: another process is writing here, or nobody can.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         lock = self.path / _LOCK
-        with lock.open("a") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = lock.open("a")
+        except OSError as error:
+            cause = f"{error.strerror}, and a run is locked while it is written or copied"
+            raise RunError(f"{self.path} is not writable ({cause}); make it so, or copy it elsewhere") from None
+        with file:
             _lock(file, self.path)
             try:
                 yield
@@ -118,11 +153,11 @@ class RunFolder:
                 entry.unlink()
         self.write_manifest(manifest)
 
-    def read_manifest(self) -> dict[str, Any]:
-        """The manifest.
+    def read_manifest(self, *, training: bool = False) -> dict[str, Any]:
+        """The manifest of a comparison; with `training`, of a folder that `harness train` made.
 
         Raises:
-            RunError: there is none, or a newer version of this program wrote it.
+            RunError: there is none, it is of the other kind, or a newer version of this program wrote it.
         """
         if not self.exists:
             raise RunError(f"{self.path} holds no run: there is no manifest.json in it")
@@ -130,6 +165,19 @@ class RunFolder:
         version = manifest.get("schema_version") if isinstance(manifest, dict) else None
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise RunError(f"{self.path} has schema {version}; this version of harness reads up to {SCHEMA_VERSION}")
+        if (manifest.get("kind") == TRAINING) != training:
+            raise RunError(f"{self.path} {_OTHER_KIND[training]}")
+        return manifest
+
+    def read_finished(self) -> dict[str, Any]:
+        """The manifest of a comparison that came to its end, whether or not every method did.
+
+        Raises:
+            RunError: as `read_manifest`, or it goes on or was interrupted.
+        """
+        manifest = self.read_manifest()
+        if (status := manifest.get("status")) not in _FINISHED:
+            raise RunError(f"{self.path} is not finished (status {status}); go on with: harness compare --resume")
         return manifest
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
@@ -199,7 +247,7 @@ class RunFolder:
         scores.
         """
         found = self._detections(method)
-        if (self.path / "truth.json").exists():
+        if stored_as(self.path / "truth.json") is not None:
             known = [image["id"] for image in self.read_truth()["images"] if image["id"] in found]
             found = {image: found[image] for image in dict.fromkeys([*known, *found])}
         return [row for rows in found.values() for row in rows]
@@ -209,7 +257,7 @@ class RunFolder:
         finished = self.detections_path(method)
         log = finished.with_suffix(".jsonl")
         found: dict[str, list[dict[str, Any]]] = {}
-        for row in read_json(finished) if finished.exists() else ():
+        for row in () if stored_as(finished) is None else read_json(finished):
             found.setdefault(row["image_id"], []).append(row)
         found |= {line["image_id"]: line["rows"] for line in read_lines(log)}
         return found
@@ -249,10 +297,14 @@ class RunFolder:
         append_line(path, text.rstrip("\n"))
         return path
 
-    def workdir(self, method: str) -> Path:
-        """A folder for the scratch files and checkpoints of one fit; what an earlier, unfinished one left is there."""
+    def workdir(self, method: str, *, make: bool = True) -> Path:
+        """A folder for the scratch files and checkpoints of one fit; what an earlier, unfinished one left is there.
+
+        Without `make` only where it would be.
+        """
         path = self.path / "work" / _file_name(method)
-        path.mkdir(parents=True, exist_ok=True)
+        if make:
+            path.mkdir(parents=True, exist_ok=True)
         return path
 
     def drop_workdir(self, method: str) -> None:
@@ -266,9 +318,12 @@ class RunFolder:
         """Where the fitted model of a method stands."""
         return self.path / "models" / f"{_file_name(method)}.safetensors"
 
-    def write_fit(self, method: str, seconds: dict[str, float]) -> None:
-        """Say that the model of a method is whole, and how long its fit took; no `seconds` where that is not known."""
-        write_json(self.model_path(method).with_suffix(".json"), {"fit_seconds": seconds})
+    def write_fit(self, method: str, seconds: dict[str, float], card: Mapping[str, Any] | None = None) -> None:
+        """Say that the model of a method is whole, and how long its fit took; no `seconds` where that is not known.
+
+        `card` is what else is known of it.
+        """
+        write_json(self.model_path(method).with_suffix(".json"), {**(card or {}), "fit_seconds": seconds})
 
     def read_fit(self, method: str) -> dict[str, float] | None:
         """Seconds of a method's fit, none where they are not known; None where it was not finished."""
@@ -288,7 +343,7 @@ class RunFolder:
     def read_flops(self) -> dict[str, Any]:
         """What `write_flops` wrote; empty where nothing was counted."""
         path = self.path / "flops.json"
-        return dict(read_json(path)["methods"]) if path.exists() else {}
+        return {} if stored_as(path) is None else dict(read_json(path)["methods"])
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Replace the summary."""

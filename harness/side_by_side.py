@@ -19,6 +19,7 @@ from harness.rendering.columns import Model, markdown
 from harness.rendering.screen import terminal
 from harness.runs import RunError, RunFolder
 from harness.statistics import PROCESSES_FOR_INTERVAL, over_processes
+from harness.storage import read_bytes, stored_as
 from harness.summary import sample_lines, summarise
 from harness.tables import methods
 
@@ -64,7 +65,7 @@ def _check_distinct(folders: Sequence[RunFolder]) -> None:
     for folder in folders:
         samples = folder.path / "samples.jsonl"
         # A copy of a run would agree with it in every digit, and count as another measurement.
-        content = samples.read_bytes() if samples.is_file() else b""
+        content = b"" if stored_as(samples) is None else read_bytes(samples)
         for sign in (str(folder.path.resolve()), *([hashlib.sha256(content).hexdigest()] if content else [])):
             if seen.setdefault(sign, folder) is not folder:
                 raise RunError(f"{seen[sign].path} and {folder.path} hold the same measurements; name each run once")

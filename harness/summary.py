@@ -30,6 +30,7 @@ from harness.quantities.speedups import speedups
 from harness.quantities.waterfall import waterfall
 from harness.record import SCHEMA_VERSION, Role, Sample
 from harness.runs import RunFolder
+from harness.storage import read_bytes, stored_as
 
 __all__ = ["sample_lines", "summarise"]
 
@@ -159,7 +160,8 @@ def _fit(folder: RunFolder, about: Mapping[str, Any], method: str) -> dict[str, 
     name = about.get("fitted_as", method)
     spent = about.get("fit_seconds", folder.read_fit(name))
     reason = None if spent else _NO_FIT if spent is None else _FIT_IN_PARTS
-    return {"fitted_as": name, "fit_seconds": spent or {}, "fit_seconds_reason": reason}
+    begun = {"begun_with": about["begun_with"]} if about.get("begun_with") else {}
+    return {"fitted_as": name, "fit_seconds": spent or {}, "fit_seconds_reason": reason, **begun}
 
 
 def _stopwatch(run: _Run) -> dict[str, Any]:
@@ -219,7 +221,7 @@ def sample_lines(folder: RunFolder) -> int:
     """How many samples a run has on disk, those that were measured again counted each time."""
     path = folder.path / "samples.jsonl"
     # Ends of lines and not lines: what was torn by a kill is no sample, and nothing need be parsed once more.
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+    return 0 if stored_as(path) is None else read_bytes(path).count(b"\n")
 
 
 def summarise(folder: RunFolder) -> dict[str, Any]:
@@ -253,6 +255,7 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "other_sources": [each for each in manifest.get("resumed", ()) if each["source"] != manifest["source"]],
         "dataset": about,
         "methods": methods,
+        **({"models": manifest["models"]} if manifest.get("models") else {}),
         "notices": manifest.get("notices", []),
         "speedup": ratios,
         "map_difference": differences,

@@ -17,7 +17,7 @@ from harness.forms.form import first_error
 from harness.forms.records import Detection, Fit, Flops, Logged, Truth, stray
 from harness.record import Condition, Sample
 from harness.runs import RunError, RunFolder
-from harness.storage import read_lines
+from harness.storage import read_bytes, read_lines, stored_as
 
 __all__ = ["check_records"]
 
@@ -48,7 +48,7 @@ def check_records(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
     every = _lines(_SAMPLE, samples)
     _check_samples(samples, every, manifest)
     _lines(_CONDITION, folder.path / "conditions.jsonl")
-    if (flops := folder.path / "flops.json").exists():
+    if stored_as(flops := folder.path / "flops.json") is not None:
         _whole(_FLOPS, flops)
     timed = {one.method for one in every if one.role == "measured" and one.status == "ok"}
     for method in manifest["plan"]["methods"]:
@@ -77,7 +77,7 @@ def _check_detections(folder: RunFolder, method: str, truth: Truth) -> None:
     """One file of a finished method, and a log while it goes on; one of them must be there."""
     finished = folder.detections_path(method)
     log = finished.with_suffix(".jsonl")
-    if not log.exists() or finished.exists():
+    if not log.exists() or stored_as(finished) is not None:
         _check_rows(finished, _whole(_ROWS, finished), truth)
     for logged in _lines(_LOGGED, log):
         _check_rows(log, logged.rows, truth)
@@ -89,13 +89,11 @@ def _check_rows(path: Path, rows: list[Detection], truth: Truth) -> None:
 
 
 def _whole(form: TypeAdapter[Held], path: Path) -> Held:
-    """What a JSON file holds."""
+    """What a JSON file holds, plain or packed."""
+    if stored_as(path) is None:
+        raise RunError(f"{path} is missing; {_ADVICE}")
     try:
-        return form.validate_json(path.read_bytes(), strict=True)
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; {_ADVICE}") from None
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}); {_ADVICE}") from None
+        return form.validate_json(read_bytes(path), strict=True)
     except ValidationError as error:
         raise RunError(f"{path} is damaged at {first_error(error, 'the file')}; {_ADVICE}") from None
 

@@ -168,6 +168,22 @@ def test_figures_that_no_page_shows_are_not_published(checkout: Path) -> None:
     assert all(f"demo-{name}.svg" in pages for name in drawn)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "pictured"), [("shapes", True), ("voc:/data/VOC2007", False), ("shapes-of:x", False)]
+)
+def test_photographs_are_not_published(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, pictured: bool
+) -> None:
+    """Figures and page are made with the run folder, which leads to its images, where those are drawn scenes alone."""
+    summary = {**RUN, "plan": {**RUN["plan"], "dataset": dataset}}
+    (checkout / "results" / "runs" / "demo" / "summary.json").write_text(json.dumps(summary))
+    given: list[RunFolder | None] = []
+    monkeypatch.setattr("harness.publish.draw", lambda _summary, _folder, run: given.append(run) or [])
+    monkeypatch.setattr("harness.publish.svgs", lambda _summary, run: given.append(run) or {})
+    publish(checkout)
+    assert [run is not None for run in given] == [pictured, pictured]
+
+
 def test_a_run_that_does_not_hold_together_is_named(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
