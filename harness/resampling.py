@@ -26,7 +26,7 @@ from harness.statistics import Estimate, t_quantile
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["Resampled", "map_intervals"]
+__all__ = ["Resampled", "draw", "estimate", "map_intervals"]
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
@@ -98,7 +98,7 @@ def _area(drawn: Counts, envelope: Floats, positives: Counts) -> Floats:
     return np.asarray(np.einsum("ts,ts->s", envelope, drawn) / np.maximum(positives, 1))
 
 
-def _draw(n_images: int, draws: int, generator: np.random.Generator) -> Counts:
+def draw(n_images: int, draws: int, generator: np.random.Generator) -> Counts:
     """How often each image is drawn, (I, S)."""
     counts = np.empty((draws, n_images), np.int32)
     for row in counts:
@@ -130,7 +130,7 @@ def _resample(
     positives = {name: [one.positives for one in found] for name, found in matches.items()}
     parts: dict[str, dict[Metric, list[Floats]]] = {name: {metric: [] for metric in METRICS} for name in matches}
     for begin in range(0, draws, _DRAWS_AT_ONCE):
-        counts = _draw(n_images, min(_DRAWS_AT_ONCE, draws - begin), generator)
+        counts = draw(n_images, min(_DRAWS_AT_ONCE, draws - begin), generator)
         for name in matches:
             for metric, found in _mean_over_classes(classes[name], positives[name], counts).items():
                 parts[name][metric].append(found)
@@ -155,8 +155,12 @@ def _tail(n: int) -> float:
     return float(special.ndtr(-t_quantile(n - 1) * (n / (n - 1)) ** 0.5))
 
 
-def _estimate(value: float | None, drawn: Floats, with_objects: int) -> Estimate:
-    """Interval from the draws; `with_objects` is the number of images that have positives."""
+def estimate(value: float | None, drawn: Floats, with_objects: int, *, of_varying: bool = False) -> Estimate:
+    """Interval from the draws; `with_objects` is the number of images that have positives.
+
+    Draws that all give the same value do not tell how sure it is. Only a difference of nothing is certain so, as far as
+    images go, if it is one `of_varying`: of two numbers that do change from draw to draw, and always together.
+    """
     if value is None:
         return Estimate(None, None, None, _UNDEFINED)
     if with_objects < 2:
@@ -164,7 +168,8 @@ def _estimate(value: float | None, drawn: Floats, with_objects: int) -> Estimate
     tail = _tail(with_objects)
     low, high = (float(end) for end in np.nanquantile(drawn, (tail, 1 - tail)))
     if high - low < _ROUNDING:
-        return Estimate(value, None, None, _SAME)
+        certain = of_varying and abs(value) < _ROUNDING
+        return Estimate(0.0, 0.0, 0.0) if certain else Estimate(value, None, None, _SAME)
     # A few draws from a few images can all lie on one side.
     return Estimate(value, min(low, value), max(high, value))
 
@@ -209,15 +214,16 @@ def map_intervals(
     result = Resampled({}, {})
     for name in matches:
         result.map[name] = {
-            metric: _estimate(value[name][metric], drawn[name][metric], with_objects) for metric in METRICS
+            metric: estimate(value[name][metric], drawn[name][metric], with_objects) for metric in METRICS
         }
         if name != baseline:
             result.difference[name] = {}
             for metric in METRICS:
                 own, other = value[name][metric], value[baseline][metric]
-                result.difference[name][metric] = _estimate(
+                result.difference[name][metric] = estimate(
                     None if own is None or other is None else own - other,
                     drawn[name][metric] - drawn[baseline][metric],
                     with_objects,
+                    of_varying=result.map[name][metric].low is not None,
                 )
     return result
