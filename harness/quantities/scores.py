@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import accuracy
-from harness.accuracy import METRICS, ClassMatches
+from harness.accuracy import METRICS, ClassMatches, DetectionTable, TruthTable
 from harness.coco import detection_table, truth_table
 from harness.quantities.estimates import as_dict, missing
 from harness.resampling import Resampled, map_intervals
 
-__all__ = ["Scores", "no_score", "score"]
+__all__ = ["Scores", "matched", "no_score", "score", "share_found"]
 
 _KEYS = ("ap", "ap_voc10")
 _IOU_THRESHOLD = 0.5
@@ -49,12 +49,8 @@ def score(
     image_ids = [image["id"] for image in truth["images"]]
     classes = [category["name"] for category in truth["categories"]]
     objects = truth_table(truth)
-    matches = {
-        method: accuracy.match(
-            detection_table(list(of), image_ids), objects, n_classes=len(classes), iou_threshold=_IOU_THRESHOLD
-        )
-        for method, of in rows.items()
-    }
+    tables = {method: detection_table(list(of), image_ids) for method, of in rows.items()}
+    matches = matched(tables, objects, len(classes))
     reference = baseline if baseline in matches else next(iter(matches))
     drawn = map_intervals(matches, len(image_ids), baseline=reference, seed=seed)
     scores = {
@@ -62,6 +58,25 @@ def score(
         for method, of in matches.items()
     }
     return scores, _differences(drawn) if baseline in matches else {}
+
+
+def matched(
+    tables: Mapping[str, DetectionTable], objects: TruthTable, n_classes: int
+) -> dict[str, tuple[ClassMatches, ...]]:
+    """By method and class, what became of each detection."""
+    return {
+        method: accuracy.match(table, objects, n_classes=n_classes, iou_threshold=_IOU_THRESHOLD)
+        for method, table in tables.items()
+    }
+
+
+def share_found(matches: Sequence[ClassMatches]) -> float | None:
+    """The share of all objects, difficult ones left out, that are found at any score: the recall of the detections.
+
+    None where there is no object to find.
+    """
+    positives = sum(one.n_positives for one in matches)
+    return sum(int((one.outcomes == 1).sum()) for one in matches) / positives if positives else None
 
 
 def _scored(matches: Sequence[ClassMatches], classes: Sequence[str], drawn: Resampled, method: str) -> dict[str, Any]:
