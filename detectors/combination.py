@@ -111,6 +111,11 @@ class Combination:
         """That of all members."""
         return self.members[0].score_kind
 
+    @property
+    def resolved(self) -> Mapping[str, Any]:
+        """What of the members' settings their networks decide."""
+        return {"members": [dict(getattr(member, "resolved", {})) for member in self.members]}
+
     def fit(self, examples: Sequence[Example], *, generator: torch.Generator, workdir: Path) -> None:
         """Fit one member after the other, each with randomness and a folder of its own.
 

@@ -303,6 +303,10 @@ class Detector(Protocol):
     """One method. The constructor stores and does no work; `fit`, `initialise` or `restore` come before `detect`.
 
     It is called with (n_classes, config, backbone, device) and raises SettingsError where those do not go together.
+
+    It may have two attributes more. ``score_kind``, ``softmax`` or ``svm``, says from which score on a detection is
+    worth showing: a probability of 0.5, or a positive margin. ``resolved`` holds settings that its config leaves open
+    to the network, by field, as this detector took them.
     """
 
     paper: ClassVar[str]

@@ -10,7 +10,7 @@ Letters: P proposals, K classes, C channels, B regions of a mini-batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -175,6 +175,11 @@ class FastRCNN(Fitted[_Network]):
         """``softmax``: probabilities; ``svm``: signed distances."""
         return self.config.scoring
 
+    @property
+    def resolved(self) -> Mapping[str, Any]:
+        """What of the settings the network decides."""
+        return {"tuned_from": self.tuned_from}
+
     def detect(self, image: torch.Tensor, proposals: torch.Tensor) -> Detections:
         """Score and move all proposals in one pass, then suppress [FRCN figure 1]."""
         if len(proposals) == 0:
@@ -223,8 +228,9 @@ class FastRCNN(Fitted[_Network]):
         """
         regions = [Regions.of(example, self.n_classes) for example in examples]
         network = self._build()
-        key = fit_key(self.config, self.n_classes, self._backbone, regions, generator)
-        of_network = network_key(self.config, self.n_classes, self._backbone, regions, generator)
+        decided = replace(self.config, **self.resolved)
+        key = fit_key(decided, self.n_classes, self._backbone, regions, generator)
+        of_network = network_key(decided, self.n_classes, self._backbone, regions, generator)
         with stage(Stage.FINETUNE):
             _Finetuning(self, network, examples, regions, generator).run(workdir, of_network)
         if network.posthoc is not None:

@@ -62,14 +62,17 @@ class Checkpoint:
         """`key` names all that decides the fit; what was written under another key is not read."""
         self._files, self._name, self._network = TensorFiles(path.parent, key), path.name, network
         digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-        self._finished, self._unfinished = f"shared-{path.stem}-{digest}{path.suffix}", path
+        self._last, self._path = f"shared-{path.stem}-{digest}{path.suffix}", path
+        self.finished = False
+        """Whether the file of the last step is there."""
 
     def load(self, optimiser: torch.optim.SGD) -> int:
         """Fill network and optimiser; returns the steps taken, 0 where there is nothing to go on with.
 
         After the last step the optimiser has nothing to go on with, and is left alone.
         """
-        tensors = self._files.load(self._finished)
+        tensors = self._files.load(self._last)
+        self.finished = tensors is not None
         if tensors is None:
             tensors = self._files.load(self._name)
         if tensors is None:
@@ -90,8 +93,9 @@ class Checkpoint:
 
     def finish(self, steps: int) -> None:
         """Write the network after its last step, and drop the other file."""
-        self._files.save(self._finished, self._of_network(steps))
-        self._unfinished.unlink(missing_ok=True)
+        self._files.save(self._last, self._of_network(steps))
+        self._path.unlink(missing_ok=True)
+        self.finished = True
 
     def _of_network(self, step: int) -> dict[str, torch.Tensor]:
         return {"step": torch.tensor(step)} | {

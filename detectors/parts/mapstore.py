@@ -6,9 +6,10 @@ release writes those of all images and sizes to disk first (spp_exp_cache_featur
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ from detectors.parts.scales import ImagePyramid
 
 __all__ = ["Convolved", "MapStore"]
 
+_PREFIX = "maps-"
+
 
 @dataclass(frozen=True, slots=True)
 class Convolved:
@@ -33,57 +36,79 @@ class Convolved:
     """One of (1, C, H, W) a size."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An image whose maps are on disk."""
+
+    pyramid: ImagePyramid
+    """Without the images."""
+    paths: tuple[Path, ...]
+    factors: tuple[float, ...]
+    """By which the maps were multiplied."""
+    device: torch.device
+
+
 class MapStore:
     """Keeps maps in a folder of its own while it is open, up to a number of bytes; what does not fit is made anew.
 
-    Differs from [SPP spp_exp_cache_features_voc.m]: maps are kept in float16, since half the disk and the reading count
-    more than the last of their digits, of which dropout halves the number anyway.
+    Differs from [SPP spp_exp_cache_features_voc.m]: maps are kept in float16, each times a power of two that brings its
+    largest value near to 1, so that an activation is right to 2^-11 of itself, or to 2^-25 of the largest: half the
+    disk, and half the reading, which is what a mini-batch costs here.
     """
 
     def __init__(self, above: Path, most_bytes: int) -> None:
         """Nothing is touched yet; the folder will be made in `above`."""
         self._above, self._left = above, most_bytes
-        self._pyramids: dict[Hashable, tuple[int, ImagePyramid]] = {}
+        self._kept: dict[Hashable, _Kept] = {}
 
     def __enter__(self) -> Self:
         self._above.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="maps-", dir=self._above))
+        for left in self._above.glob(f"{_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)  # by a fit that was killed
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._above))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def get(self, key: Hashable, make: Callable[[], Convolved]) -> Convolved:
-        """What `make` gave for this key, in float16's precision, on the device that it is on."""
-        if key in self._pyramids:
-            number, pyramid = self._pyramids[key]
-            return Convolved(pyramid, tuple(self._read(number, len(pyramid.factors), pyramid.images[0].device)))
+        """What `make` gave for this key, in float16's precision, on the device that it was made on."""
+        if (kept := self._kept.get(key)) is not None:
+            read = (torch.from_numpy(np.load(path)).to(kept.device) for path in kept.paths)
+            return Convolved(kept.pyramid, _restored(read, kept.factors))
         made = make()
         # Rounded when it is made, too: what a fit learns must not depend on what fitted on the disk.
-        halves = tuple(one.half() for one in made.maps)
-        if self._keep(halves):
-            # Of the images only the device is wanted.
-            images = tuple(one.new_empty(0) for one in made.pyramid.images)
-            self._pyramids[key] = len(self._pyramids), replace(made.pyramid, images=images)
-        return Convolved(made.pyramid, tuple(one.float() for one in halves))
+        factors = tuple(_factor(one) for one in made.maps)
+        halves = tuple((one * factor).half() for one, factor in zip(made.maps, factors, strict=True))
+        self._keep(key, made.pyramid, halves, factors)
+        return Convolved(made.pyramid, _restored(halves, factors))
 
-    def _keep(self, maps: tuple[torch.Tensor, ...]) -> bool:
-        wanted = sum(one.numel() * one.element_size() for one in maps)
+    def _keep(
+        self, key: Hashable, pyramid: ImagePyramid, halves: Sequence[torch.Tensor], factors: tuple[float, ...]
+    ) -> None:
+        wanted = sum(one.numel() * one.element_size() for one in halves)
         if wanted > self._left:
-            return False
+            return
+        paths = tuple(self._folder / f"{len(self._kept)}-{place}.npy" for place in range(len(halves)))
         try:
-            for place, one in enumerate(maps):
-                np.save(self._path(len(self._pyramids), place), one.cpu().numpy())
+            for path, one in zip(paths, halves, strict=True):
+                np.save(path, one.cpu().numpy())
         except OSError as error:
-            self._left = 0
-            notice(f"feature maps are no longer kept ({error.strerror}): the rest of them are made whenever needed")
-            return False
+            # What else is to be written to this disk, as checkpoints are, counts more.
+            self._left, self._kept = 0, {}
+            for path in self._folder.iterdir():
+                path.unlink()
+            notice(f"feature maps are no longer kept ({error.strerror}): they are made whenever they are needed")
+            return
         self._left -= wanted
-        return True
+        self._kept[key] = _Kept(replace(pyramid, images=()), paths, factors, halves[0].device)
 
-    def _read(self, number: int, count: int, device: torch.device) -> list[torch.Tensor]:
-        paths = [self._path(number, place) for place in range(count)]
-        return [torch.from_numpy(np.load(path)).to(device).float() for path in paths]
 
-    def _path(self, number: int, place: int) -> Path:
-        return self._folder / f"{number}-{place}.npy"
+def _factor(one: torch.Tensor) -> float:
+    """The power of two that brings the largest value to between 1/2 and 1."""
+    largest = float(one.abs().max()) if one.numel() else 0.0
+    return 2.0 ** -math.frexp(largest)[1] if math.isfinite(largest) else 1.0
+
+
+def _restored(halves: Iterable[torch.Tensor], factors: Sequence[float]) -> tuple[torch.Tensor, ...]:
+    return tuple(one.float() / factor for one, factor in zip(halves, factors, strict=True))

@@ -98,13 +98,13 @@ class ImagePyramid:
 
         The latter is int64 (N,), or None where there is one size only.
         """
-        if len(self.images) == 1:
+        if len(self.factors) == 1:
             placed = torch.empty_like(boxes)
             for axis, factor in enumerate(self.factors[0]):
                 torch.mul(boxes[:, axis::2], factor, out=placed[:, axis::2])
             return placed, None
         index = self.choose(boxes, rule)
-        factors = torch.empty(len(self.images), 4, device=boxes.device)
+        factors = torch.empty(len(self.factors), 4, device=boxes.device)
         for which, of_axes in enumerate(self.factors):
             for axis, factor in enumerate(of_axes):
                 factors[which, axis::2].fill_(factor)
@@ -121,7 +121,7 @@ class ImagePyramid:
         area = sides[:, 0] * sides[:, 1]
         distance = self._distance_of_area if rule == "paper" else self._distance_of_side
         # A loop over sizes, with plain numbers: a tensor of them made on the host would wait for the device.
-        return torch.stack([distance(area, which) for which in range(len(self.images))], dim=1).argmin(dim=1)
+        return torch.stack([distance(area, which) for which in range(len(self.factors))], dim=1).argmin(dim=1)
 
     def _distance_of_area(self, area: torch.Tensor, which: int) -> torch.Tensor:
         return (area * self.scales[which] ** 2 - (_PAPER_SIDE_PX * self.relative_size) ** 2).abs()

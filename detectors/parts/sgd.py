@@ -86,5 +86,5 @@ def descend(
             progress(iteration + 1, iterations, f"loss {float(loss.detach()):.3f}")
         if checkpoint is not None and (iteration + 1) % CHECKPOINT_EVERY == 0:
             checkpoint.save(iteration + 1, optimiser)
-    if checkpoint is not None and iterations > max(first, CHECKPOINT_EVERY):
+    if checkpoint is not None and iterations > CHECKPOINT_EVERY and not checkpoint.finished:
         checkpoint.finish(iterations)

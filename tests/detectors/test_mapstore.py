@@ -24,9 +24,16 @@ class _Images:
             self.made.append(number)
             generator = torch.Generator().manual_seed(number)
             pyramid = ImagePyramid.of(torch.rand(3, 40, 50, generator=generator), (40, 80))
-            return Convolved(pyramid, tuple(torch.rand(1, 6, 4, 5, generator=generator) for _ in range(2)))
+            return Convolved(pyramid, self.maps(number))
 
         return store.get(number, make)
+
+    @staticmethod
+    def maps(number: int) -> tuple[torch.Tensor, ...]:
+        """One is beyond what float16 holds, one is tiny, one is 0."""
+        generator = torch.Generator().manual_seed(number)
+        one, other = torch.rand(2, 1, 6, 4, 5, generator=generator)
+        return {0: (one * 1e6, other), 1: (one * 1e-9, other), 2: (one * 0, other)}[number]
 
 
 def _same(one: Convolved, other: Convolved) -> bool:
@@ -46,8 +53,20 @@ def test_a_map_is_the_same_whether_or_not_it_was_kept(room: int, tmp_path: Path)
         first = [images.get(store, number) for number in (0, 1, 2)]
         again = [images.get(store, number) for number in (2, 1, 0)]
     assert all(_same(one, other) for one, other in zip(first, reversed(again), strict=True))
-    assert all(torch.equal(one, one.half().float()) for found in first for one in found.maps)
+    for number, found in enumerate(first):
+        for kept, made in zip(found.maps, images.maps(number), strict=True):
+            torch.testing.assert_close(kept, made, rtol=2**-11, atol=float(made.max()) * 2**-24)
     assert sorted(images.made) == {0: [0, 0, 1, 1, 2, 2], 480: [0, 1, 1, 2, 2]}.get(room, [0, 1, 2])
+
+
+def test_what_a_killed_fit_left_is_removed(tmp_path: Path) -> None:
+    """Gigabytes of it, for each time that it was killed."""
+    (tmp_path / "maps-dead").mkdir()
+    (tmp_path / "maps-dead" / "0-0.npy").touch()
+    (tmp_path / "shared-fc.checkpoint").touch()
+    with MapStore(tmp_path, 2**20):
+        assert not (tmp_path / "maps-dead").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["shared-fc.checkpoint"]
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
@@ -86,4 +105,5 @@ def test_a_full_disk_ends_the_keeping_and_not_the_fit(tmp_path: Path, monkeypatc
     assert _same(found[0], found[1])
     assert images.made == [0, 0, 1]
     assert len(told) == 1
+    assert "no longer kept" in told[0]
     assert "No space left on device" in told[0]
