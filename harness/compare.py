@@ -3,7 +3,8 @@
 1. `prepare` opens all that the plan names, so that a mistake costs a second and not an hour.
 2. Boxes are made once for all methods, in one order, and hashed.
 3. Each method is fitted and saved; a fit that stands in the run folder is taken from there, and methods that differ in
-   how they detect alone share one. Where the backbone's weights are random, nothing is fitted.
+   how they detect alone share one. With ``--models`` all are taken from another run folder. Where the backbone's
+   weights are random, nothing is fitted.
 4. Floating-point operations are counted, on shapes alone.
 5. `harness.measuring` goes through the images in blocks, every method on each, in an order that puts each method in
    each position equally often, in a fresh process or several: a process that has fitted is slower afterwards. The
@@ -29,10 +30,11 @@ from harness.itinerary import Itinerary
 from harness.journal import Journal
 from harness.manifest import check_same_plan, new_manifest, resumed_manifest
 from harness.measuring import TimedPass
-from harness.plan import Plan
+from harness.plan import Plan, PlanError
 from harness.precision import arithmetic
 from harness.preparation import Prepared, box_workers, prepare
 from harness.progress import Reporter
+from harness.provided import adopted
 from harness.replicate import replicate
 from harness.reports import write_reports
 from harness.residence import Residence, release_memory
@@ -59,11 +61,14 @@ def compare(
     that only this process knows.
 
     Raises:
-        PlanError, DatasetError, ProposalError, RunError: the plan cannot be carried out; nothing was measured.
+        PlanError, DatasetError, ProposalError, StorageError: the plan cannot be carried out; nothing was measured.
         KeyboardInterrupt: what was measured so far is kept; go on with `resume`.
     """
     folder = RunFolder(out)
     folder.check_free(resume=resume, overwrite=overwrite)
+    if plan.models is not None and overwrite and Path(plan.models).resolve().is_relative_to(out.resolve()):
+        raise PlanError(f"--models: {plan.models} lies in --out, which --overwrite empties; choose another --out")
+    plan = adopted(plan)
     before = folder.read_manifest() if resume else None
     if before is not None:
         check_same_plan(before, plan)
@@ -97,7 +102,14 @@ class _Run:
     def __init__(self, prepared: Prepared, journal: Journal) -> None:
         self._prepared, self._journal = prepared, journal
         self._folder, self._reporter = journal.folder, journal.reporter
-        self._fitting = Fitting(journal, clock_for(prepared.device), prepared.detector, prepared.stream)
+        self._fitting = Fitting(
+            journal,
+            clock_for(prepared.device),
+            prepared.detector,
+            prepared.stream,
+            images=prepared.train.ids,
+            provided=prepared.provided.cards if prepared.provided is not None else None,
+        )
         self._planned = {method.name: Ready(method, prepared.config(method)) for method in prepared.methods}
 
     def fit(self, examples: Sequence[Example]) -> dict[str, Detector]:

@@ -86,12 +86,8 @@ def _no_seconds(settings: Mapping[str, Any]) -> str:
 def describe_data(
     train: Dataset, test: Dataset, train_boxes: ProposalSet, test_boxes: ProposalSet, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Names, sizes, digests, recall of the boxes, and the seconds that making them took."""
-    counts = np.array([len(boxes) for boxes in test_boxes.boxes])
-    truths = [test.truth(index) for index in range(len(test.ids))]
-    known = [seconds for seconds in test_boxes.seconds if seconds is not None]
-    complete = len(known) == len(test.ids)
-    return {
+    """Names, sizes and digests; where there are test images, recall of their boxes and the seconds that those took."""
+    found = {
         "name": test.name,
         "classes": list(test.classes),
         "train_images": len(train.ids),
@@ -101,6 +97,16 @@ def describe_data(
         "train_boxes_sha256": train_boxes.sha256,
         "test_boxes_sha256": test_boxes.sha256,
         "proposals": settings,
+    }
+    return found if not test.ids else found | _describe_boxes(test, test_boxes, settings)
+
+
+def _describe_boxes(test: Dataset, test_boxes: ProposalSet, settings: Mapping[str, Any]) -> dict[str, Any]:
+    counts = np.array([len(boxes) for boxes in test_boxes.boxes])
+    truths = [test.truth(index) for index in range(len(test.ids))]
+    known = [seconds for seconds in test_boxes.seconds if seconds is not None]
+    complete = len(known) == len(test.ids)
+    return {
         "proposals_per_image": {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
         "recall": {str(iou): recall(test_boxes.boxes, truths, iou) for iou in _RECALL_IOUS},
         "proposal_seconds": float(np.mean(known)) if complete else None,

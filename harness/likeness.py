@@ -36,7 +36,7 @@ _SAID: Mapping[Group, frozenset[str]] = {
     # data set is not among them: the digest of a split covers its images' names and objects, not their pixels.
     "plan": frozenset(
         {"seed", "repeats", "processes", "block", "sweep", "images", "train_images"}
-        | {"train_split", "split", "weights", "proposals", "device"}
+        | {"train_split", "split", "weights", "proposals", "device", "models"}
     ),
     "data": frozenset({"proposal_workers"}),
     "methods": frozenset({"status"}),

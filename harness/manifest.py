@@ -15,6 +15,7 @@ from harness.plan import Plan, PlanError
 from harness.precision import arithmetic
 from harness.preparation import Prepared
 from harness.proposals import ProposalSet
+from harness.provided import Provided
 from harness.record import SCHEMA_VERSION
 
 __all__ = ["check_same_plan", "new_manifest", "resumed_manifest", "weights_of"]
@@ -56,13 +57,27 @@ def new_manifest(
         "source": describe_source(),
         "dataset": {
             **describe_data(prepared.train, prepared.test, train, test, settings),
+            **_trained_before(prepared.provided),
             "proposal_workers": workers,
         },
+        "models": None if prepared.provided is None else prepared.provided.described(),
         **networks[plan.networks[0]],
         "networks": networks,
         "methods": {method.name: {"origin": _origin(method)} for method in prepared.methods},
         "notices": [],
         "warm_up_seconds": {},
+    }
+
+
+def _trained_before(provided: Provided | None) -> dict[str, Any]:
+    """In the place of the training images that this run has not: those of the fits that it takes over."""
+    if provided is None:
+        return {}
+    data = provided.trained_on
+    return {
+        "train_images": len(data.images),
+        "train_sha256": data.sha256,
+        "train_boxes_sha256": data.boxes_sha256,
     }
 
 
@@ -122,6 +137,7 @@ def resumed_manifest(before: dict[str, Any], now: dict[str, Any]) -> dict[str, A
     inputs = ("train_sha256", "test_sha256", "train_boxes_sha256", "test_boxes_sha256")
     changed = [name for name in inputs if before["dataset"][name] != now["dataset"][name]]
     changed += _changed_weights(before, now)
+    changed += ["models"] if _other_models(before.get("models") or {}, now.get("models") or {}) else []
     changed += [each for name in ("machine", "software", "flags") for each in _changes(name, before, now)]
     methods = {}
     for name, about in now["methods"].items():
@@ -150,6 +166,12 @@ def _changed_weights(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     then, later, own = weights_of(before), weights_of(now), now["plan"]["backbone"]
     changed = [name for name in later if then.get(name) != later[name]]
     return ["weights_sha256" if name == own else f"weights_sha256 of {name}" for name in changed]
+
+
+def _other_models(then: Mapping[str, Mapping[str, Any]], later: Mapping[str, Mapping[str, Any]]) -> bool:
+    return then.keys() != later.keys() or any(
+        value != later[name].get(key) for name, about in then.items() for key, value in about.items()
+    )
 
 
 def _changes(name: str, before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -71,6 +71,14 @@ Iterations = Annotated[
     ),
 ]
 FcWidth = Annotated[Text, _planned("--fc-width", "Width of fc6 and fc7. [the backbone's own; 1024 where it has none]")]
+Models = Annotated[
+    Text,
+    _planned(
+        "--models",
+        "Run folder of `harness train`, or of an earlier comparison, whose models take the place of fits. What those "
+        "were fitted with, the network and the training images among it, is taken from there. [none: all is fitted]",
+    ),
+]
 Repeats = Annotated[Text, _planned("--repeats", "Times that every image is gone through. [1]")]
 Processes = Annotated[
     Text,

@@ -49,6 +49,8 @@ class Plan(BaseModel):
     number; 0: nothing is trained. None: ``quick``, or nothing where the backbone's weights are random."""
     fc_width: int | None = Field(None, ge=1)
     """Of fc6 and fc7. None: the backbone's own, 1,024 where it has none."""
+    models: str | None = None
+    """Folder of models that were fitted before, in the place of fits."""
     repeats: int = Field(1, ge=1)
     processes: int = Field(1, ge=1, le=1000)
     """Fresh processes in which all is measured, one after the other."""
@@ -165,7 +167,10 @@ class Plan(BaseModel):
 
     @property
     def trained(self) -> bool:
-        """Whether anything is fitted. Random weights are for measuring speed, unless iterations are asked for."""
+        """Whether what is measured was fitted, here or before. Random weights are for measuring speed, unless
+        iterations are asked for."""
+        if self.models is not None:
+            return True
         return self.weights != "random" if self.iterations is None else self.iterations != 0
 
     @property

@@ -14,18 +14,16 @@ import detectors
 from detectors.contract import Detector, SettingsError
 from harness import datasets
 from harness.datasets import Dataset, First
+from harness.devices import device_for
 from harness.networks import network_of, split
 from harness.plan import Plan, PlanError
 from harness.precision import check_precision
 from harness.proposals import ProposalSet, ProposalSource, source
 from harness.proposals.cache import default_cache_dir, gather
+from harness.provided import Provided
+from harness.settings import settings
 
 __all__ = ["Prepared", "box_workers", "prepare"]
-
-
-_QUICK_IMAGES = 100
-"""A quick schedule is as long as for this many training images at least: fc layers that start random must learn
-something from a handful of images, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,13 @@ class Prepared:
     """By name, the plan's own first where a method runs on it. On the CPU; every method starts from a copy of one."""
     device: str
     """``cpu`` or ``cuda``, whatever the plan left open."""
+    provided: Provided | None = None
+    """The models that were fitted before; None where all that is trained is fitted here."""
+
+    @property
+    def train_images(self) -> int:
+        """Images that the methods are or were fitted on; 0 where nothing is trained."""
+        return len(self.train.ids) if self.provided is None else len(self.provided.trained_on.images)
 
     def config(self, method: detectors.Method) -> Any:
         """The settings of a method with what the plan changes in them; of a combination, those of each member, too.
@@ -49,32 +54,7 @@ class Prepared:
         Raises:
             PlanError: the method cannot compute in the plan's precision.
         """
-        changes: dict[str, Any] = {}
-        if method.members:
-            changes["members"] = tuple(self.config(member) for member in method.members)
-        else:
-            changes |= self._fitting(method) | self._arithmetic(method)
-        if self.plan.policy == "paper":
-            changes["policy"] = method.detector.paper_policy
-        return replace(method.config, **changes)
-
-    def _fitting(self, method: detectors.Method) -> dict[str, Any]:
-        changes: dict[str, Any] = {}
-        if self.plan.fc_width is not None and hasattr(method.config, "fc_width"):
-            changes["fc_width"] = self.plan.fc_width
-        if self.plan.trained and self.plan.iterations in (None, "quick"):
-            wanted = method.detector.quick_per_image * max(_QUICK_IMAGES, len(self.train.ids))
-            changes["iterations"] = min(wanted, method.config.iterations)  # never more than published
-        elif self.plan.trained and self.plan.iterations != "paper":
-            changes["iterations"] = self.plan.iterations
-        return changes
-
-    def _arithmetic(self, method: detectors.Method) -> dict[str, Any]:
-        if self.plan.precision != "bf16":
-            return {}
-        if not hasattr(method.config, "bf16"):
-            raise PlanError(f"--precision bf16: {method.name} has no bf16 form; use fp32, or leave {method.name} out")
-        return {"bf16": True}
+        return settings(self.plan, method, self.train_images)
 
     def boxes(
         self, dataset: Dataset, on_progress: Callable[[int, int], None] = lambda _done, _total: None
@@ -117,28 +97,28 @@ def _stream(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def _device(plan: Plan) -> str:
-    there = torch.cuda.is_available()
-    if plan.device == "cuda" and not there:
-        raise PlanError("--device cuda: torch sees no CUDA device here; use --device auto or cpu")
-    return "cuda" if there and plan.device != "cpu" else "cpu"
-
-
-def _splits(plan: Plan) -> tuple[Dataset, Dataset]:
-    test = datasets.open_dataset(plan.dataset, plan.split, length=plan.images, training=False)
-    if not test.ids:
-        raise PlanError(f"split {test.split} of {test.name} has no images")
-    if not plan.trained:
-        return First(test, 0), test
+def _train_split(plan: Plan) -> Dataset:
     train = datasets.open_dataset(plan.dataset, plan.train_split, length=plan.train_images, training=True)
     if not train.ids:
         raise PlanError(f"split {train.split} of {train.name} has no images")
+    if not any(len(train.truth(index).labels) for index in range(len(train.ids))):
+        raise PlanError(f"no image of split {train.split} of {train.name} holds an object to learn from")
+    return train
+
+
+def _splits(plan: Plan, provided: Provided | None) -> tuple[Dataset, Dataset]:
+    test = datasets.open_dataset(plan.dataset, plan.split, length=plan.images, training=False)
+    if not test.ids:
+        raise PlanError(f"split {test.split} of {test.name} has no images")
+    if provided is not None:
+        provided.check_test(test.name, test.classes, test.ids)
+    if not plan.trained or provided is not None:
+        return First(test, 0), test
+    train = _train_split(plan)
     shared = set(train.ids) & set(test.ids)
     if shared:
         example = min(shared)
         raise PlanError(f"{len(shared)} images are both trained and tested on, such as {example}; choose other splits")
-    if not any(len(train.truth(index).labels) for index in range(len(train.ids))):
-        raise PlanError(f"no image of split {train.split} of {train.name} holds an object to learn from")
     return train, test
 
 
@@ -160,28 +140,42 @@ def _check_settings(prepared: Prepared) -> None:
             continue
 
 
-def prepare(plan: Plan) -> Prepared:
-    """Open everything that the plan names.
+def prepare(plan: Plan, *, testing: bool = True) -> Prepared:
+    """Open everything that the plan names. Without `testing` its test split is left alone, and holds no image.
+
+    A plan with models must have `harness.provided.adopted` what they were fitted with.
 
     Raises:
-        PlanError, DatasetError, ProposalError: something is not there, in one line.
+        PlanError, DatasetError, ProposalError, ModelCardError: something is not there, in one line.
     """
     try:
         methods = tuple(_method(name) for name in plan.methods)
-        for network in plan.networks:
-            detectors.check_backbone(network, plan.weights)
-        device = _device(plan)
+        provided = Provided.of(plan, methods)
+        if provided is None:
+            for network in plan.networks:
+                detectors.check_backbone(network, plan.weights)
+        device = device_for(plan.device)
         check_precision(plan.precision, device)
-        train, test = _splits(plan)
+        if testing:
+            train, test = _splits(plan, provided)
+        else:
+            train = _train_split(plan)
+            test = First(train, 0)
         boxes = source(plan.proposals, [*train.ids, *test.ids], max_proposals=plan.max_proposals)
-        # Last, since torchvision may have to fetch its file; before any slow step, since its shapes may not fit.
-        # Each from a stream of its own, so that a network is the same whatever others stand beside it.
-        backbones = {
-            network: detectors.load_backbone(network, plan.weights, generator=_stream(plan.seed, "backbone"))
-            for network in plan.networks
-        }
+        backbones = _backbones(plan, provided)
     except (detectors.MethodError, detectors.WeightsError) as error:
         raise PlanError(str(error)) from None
-    prepared = Prepared(plan, methods, train, test, boxes, backbones, device)
+    prepared = Prepared(plan, methods, train, test, boxes, backbones, device, provided)
     _check_settings(prepared)
     return prepared
+
+
+def _backbones(plan: Plan, provided: Provided | None) -> dict[str, detectors.Backbone]:
+    """Last, since torchvision may have to fetch its file; before any slow step, since its shapes may not fit."""
+    if provided is not None:
+        return {network: provided.backbones[network] for network in plan.networks}
+    # Each from a stream of its own, so that a network is the same whatever others stand beside it.
+    return {
+        network: detectors.load_backbone(network, plan.weights, generator=_stream(plan.seed, "backbone"))
+        for network in plan.networks
+    }

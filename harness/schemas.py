@@ -15,9 +15,11 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from harness.forms.manifest import Manifest
+from harness.forms.models import Card
 from harness.forms.records import Detection, Flops, Truth
 from harness.forms.reproduction import Reproduction
 from harness.forms.summary import Summary
+from harness.proposals.study import Study
 from harness.record import SCHEMA_VERSION, Condition, Sample
 
 __all__ = ["FORMS", "file_name", "schema", "text"]
@@ -31,8 +33,10 @@ FORMS: dict[str, tuple[Any, str]] = {
     "truth": (Truth, "truth.json of a run"),
     "detections": (list[Detection], "a file of the folder detections"),
     "flops": (Flops, "flops.json of a run"),
+    "model": (Card, "models/METHOD.json of a run"),
     "summary": (Summary, "summary.json of a run"),
     "reproduction": (Reproduction, "reproduction.json"),
+    "recall": (Study, "recall.json"),
 }
 """By name: the type, and which file is of it."""
 

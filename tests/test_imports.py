@@ -18,11 +18,12 @@ REPORTING = (
     *("claims", "tables", "report", "figures", "reports", "summary", "side_by_side", "likeness", "terminal", "trust"),
     *("statistics", "accuracy", "coco", "runs", "record", "storage", "gate", "gates", "baseline", "jobsummary"),
     *("findings", "quantities", "rendering", "surroundings", "networks", "plan", "presets", "needs", "reproduction"),
-    *("frames", "tidy", "publish", "training_time"),
+    *("frames", "tidy", "publish", "publication", "adopt", "training_time"),
     *("papertables", "verdicts", "traceability", "tracing", "freshness", "schemas", "forms", "webpage"),
+    *("relations", "relations_file", "grounds", "contenders", "relating", "scoreboard", "scoreboards"),
 )
 """Within harness: modules, and folders with all that is in them, that load no torch until it is needed."""
-LAYERS = ("cli", "reproduce", "compare", "replicate", "measuring", "manifest", "preparation", "plan")
+LAYERS = ("cli", "reproduce", "compare", "training", "replicate", "measuring", "manifest", "preparation", "plan")
 """Within harness: each may import those that come after it, and none before it."""
 JUDGING = ("findings", "quantities", "statistics")
 """Folders and a module within harness: each may import those that come after it, and none before it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli import judge, look, measure, reproduce
+from harness.cli import detect, judge, look, measure, recall, reproduce, score, train
 
 __all__ = ["app", "main"]
 
@@ -21,10 +21,14 @@ app = typer.Typer(
 )
 for command in (
     measure.compare,
+    train.train,
+    detect.detect,
     reproduce.reproduce,
     judge.report,
     judge.gate,
     judge.evaluate,
+    score.score,
+    recall.recall,
     look.doctor,
     look.methods,
 ):

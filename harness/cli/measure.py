@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import options
 from harness.cli.exits import INTERRUPTED, check_gpu, leave, one_line_errors
+from harness.cli.planned import planned
 from harness.cli.screen import show
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def compare(
     train_images: options.TrainImages = None,
     iterations: options.Iterations = None,
     fc_width: options.FcWidth = None,
+    models: options.Models = None,
     repeats: options.Repeats = None,
     processes: options.Processes = None,
     block: options.Block = None,
@@ -56,7 +58,7 @@ def compare(
         if resume and (out is None or overwrite):
             raise PlanError("--resume needs --out with the run to go on with, and no --overwrite")
         RunFolder(folder).check_free(resume=resume, overwrite=overwrite)
-        plan = _plan(plan_file, given, folder if resume else None)
+        plan = planned(plan_file, given, RunFolder(folder).read_manifest() if resume else None)
         if require_gpu:
             check_gpu(plan.device)
         summary = _compared(plan, folder, resume=resume, overwrite=overwrite)
@@ -64,18 +66,6 @@ def compare(
 
 
 _NOT_PLANNED = {"plan_file", "out", "resume", "overwrite", "require_gpu", "as_json"}
-
-
-def _plan(plan_file: Path | None, given: dict[str, Any], resumed: Path | None) -> Plan:
-    from harness.plan import Plan
-    from harness.runs import RunFolder
-
-    values: dict[str, Any] = {}
-    if resumed is not None:
-        values |= RunFolder(resumed).read_manifest()["plan"]
-    if plan_file is not None:
-        values |= Plan.values_in(plan_file)
-    return Plan.of(values | given)
 
 
 def _compared(plan: Plan, folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any]:

@@ -87,7 +87,10 @@ class Logged(Record):
 
 
 class Fit(Record):
-    """How long a fit took, by stage of fitting."""
+    """``models/METHOD.json``, as much as a gate reads of it: how long the fit took, by stage of fitting.
+
+    `harness.forms.models.Card` says the rest, which models of an earlier version have not.
+    """
 
     fit_seconds: dict[str, _Length]
 

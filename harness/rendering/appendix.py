@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from harness.accuracy import METRICS
 from harness.claims import Claim
@@ -13,7 +14,17 @@ from harness.rendering.published import main
 from harness.tables import Estimate, Row, Summary, estimate, mean_ap, methods, why_not
 from harness.wording import gibibytes
 
-__all__ = ["FITTING", "fitted_as", "per_class", "proposals", "sections", "sizes", "training"]
+__all__ = [
+    "FITTING",
+    "fitted_as",
+    "fitted_before",
+    "per_class",
+    "proposals",
+    "sections",
+    "sizes",
+    "taken_over",
+    "training",
+]
 
 FITTING = ("finetune", "features", "svm", "regress")
 
@@ -32,9 +43,46 @@ _PROPOSALS = {
 
 
 def fitted_as(summary: Summary) -> dict[str, str]:
-    """The methods that detect with another one's fit, and whose."""
-    found = {name: result.get("fitted_as") for name, result in methods(summary).items()}
-    return {name: str(other) for name, other in found.items() if other not in (None, name)}
+    """The methods whose fit stands with another method of the run, and under which name it was fitted.
+
+    It stands with the method of that name, or with the first that detects with it where the run has none of that name.
+    """
+    results, first = methods(summary), dict[str, str]()
+    found = {}
+    for name, result in results.items():
+        fit = result.get("fitted_as")
+        if fit is not None and (fit if fit in results else first.setdefault(fit, name)) != name:
+            found[name] = str(fit)
+    return found
+
+
+def fitted_before(summary: Summary) -> list[str]:
+    """Of the models of another run, where and how they were fitted, a line for all of one fit: their seconds are of
+    that machine."""
+    told: dict[str, list[str]] = {}
+    for name, about in (summary.get("models") or {}).items():
+        seed = "not recorded" if about.get("seed") is None else about["seed"]
+        where = _place(about.get("machine") or {})
+        date = str(about.get("created") or "").partition("T")[0]
+        other = about.get("fitted_as", name)
+        line = f"fitted before{'' if other == name else f' as {other}'}, in {about.get('folder')}, on {where}"
+        line += f", seed {seed}" + (f", {date}" if date else "")
+        told.setdefault(line, []).append(name)
+    return [f"{', '.join(map(escaped, names))}: {escaped(line)}." for line, names in told.items()]
+
+
+def _place(machine: Mapping[str, Any]) -> str:
+    """A GPU or a processor, by its name."""
+    if machine.get("device") is None:
+        return "a machine that was not recorded"
+    kind = "gpu" if machine["device"] == "cuda" else "cpu"
+    return f"{kind.upper()} ({machine.get(kind) or 'name not known'})"
+
+
+def taken_over(summary: Summary) -> dict[str, list[str]]:
+    """By method, the others whose fine-tuned network its fit began with: their seconds are not in its own."""
+    found = {name: (result.get("begun_with") or {}).values() for name, result in methods(summary).items()}
+    return {name: list(dict.fromkeys(makers)) for name, makers in found.items() if makers}
 
 
 def training(summary: Summary) -> list[Row]:
@@ -117,7 +165,13 @@ def _training(summary: Summary, notes: Notes) -> list[str]:
         f"{escaped(name)} detects with the model that was fitted as {escaped(other)}, which is counted once."
         for name, other in fitted_as(summary).items()
     ]
-    return ["## Training", by_method(summary, "seconds", rows), *shared, by_method(summary, "fitted model", weighs)]
+    begun = [
+        f"{escaped(name)}: fine-tuning taken over from {escaped(', '.join(makers))}, whose seconds are not in its own."
+        for name, makers in taken_over(summary).items()
+        if name not in fitted_as(summary)
+    ]
+    told = [*shared, *begun, *fitted_before(summary)]
+    return ["## Training", by_method(summary, "seconds", rows), *told, by_method(summary, "fitted model", weighs)]
 
 
 def _accuracy(summary: Summary, notes: Notes) -> list[str]:

@@ -35,7 +35,10 @@ def harness(*arguments: object) -> Any:
 # Help
 
 
-@pytest.mark.parametrize("command", [[], ["compare"], ["report"], ["evaluate"], ["methods"], ["doctor"], ["gate"]])
+COMMANDS = ("compare", "train", "detect", "report", "score", "recall", "evaluate", "methods", "doctor", "gate")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_loads_neither_torch_nor_numpy(command: list[str]) -> None:
     """So that it comes at once."""
     code = (

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from harness import schemas
 from harness.gates.promises import broken_promise
+from harness.plan import Plan
 from harness.record import Sample
 from harness.schemas import FORMS, schema, text
 from verdicts import Planted
@@ -57,8 +58,38 @@ def test_a_schema_is_its_published_text(name: str) -> None:
 def test_committed_runs_are_valid(run: str) -> None:
     """One that was trained, and one that was not."""
     found = list(documents(ROOT / "results" / "runs" / run))
-    assert {name for name, _ in found} == set(FORMS) - {"reproduction"}
+    assert {name for name, _ in found} == set(FORMS) - {"reproduction", "model", "recall"}
     assert [(name, message) for name, values in found for message in wrong(name, values)] == []
+
+
+def test_committed_recall_is_valid() -> None:
+    """And damage to it is found."""
+    values = json.loads((ROOT / "results/runs/boxes-voc07/recall.json").read_text())
+    assert wrong("recall", values) == []
+    values["parts"][0]["every"]["points"][0]["recall_50"].update(value=None)
+    del values["parts"][0]["split"]
+    assert any("'split' is a required property" in message for message in wrong("recall", values))
+    assert any("not valid under any of the given" in message for message in wrong("recall", values))
+
+
+def test_a_card_is_valid() -> None:
+    """As a fit writes it, and as an earlier version did; which of its keys are wrong is found."""
+    values = {
+        **{"card_version": 1, "method": "spp", "backbone": "mini", "input": "RGB 0-1", "weights_sha256": "random"},
+        **{"classes": ["disc"], "settings": {"sgd": {"lr": 0.1}}, "model_sha256": "ab", "harness_version": "0.1.0"},
+        "plan": Plan.of({"methods": "spp"}).model_dump(mode="json"),
+        "trained_on": {
+            **{"dataset": "shapes", "split": "train", "images": ["a"], "sha256": "cd", "boxes_sha256": "ef"},
+            "proposals": {"name": "uniform"},
+        },
+        "fit_seconds": {"total": 1.5},
+    }
+    late = {"created": "2026-01-02T03:04:05+00:00", "machine": {"device": "cpu", "gpu": None}, "begun_with": {"a": "b"}}
+    assert wrong("model", values) == wrong("model", {**values, **late}) == []
+    for change in ({"card_version": 2}, {"classes": "disc"}, {"fit_seconds": {"total": -1.0}}, {"machine": {"gpu": 1}}):
+        assert wrong("model", {**values, **change})
+    del values["trained_on"]
+    assert wrong("model", values) == ["'trained_on' is a required property"]
 
 
 def test_a_partial_run_is_valid(planted: Planted) -> None:
