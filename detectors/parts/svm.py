@@ -29,7 +29,10 @@ _LIBLINEAR_VALUES = 2**26
 """Up to this many feature values liblinear trains: it makes a float64 copy (8 bytes a value) and lists of its own (16
 bytes for each value that is not 0). Beyond, `_descend` does, on one float32 copy; it takes up to 4 times as long."""
 _TOLERANCE = 1e-4
-"""A sample that decides has its margin right to this, liblinear's default; the released -1.0001 leaves room for it."""
+"""A sample that decides has its margin right to this; the released -1.0001 leaves room for it.
+
+Differs from [RCNN rcnn_train.m]: it keeps liblinear's own default for this solver, 0.1, because two trainings should end
+with the same classifier whatever their samples' order."""
 _BLOCK, _SWEEPS, _BLOCK_PASSES = 128, 3, 3_000
 """Samples whose dual variables `_descend` changes together, how often it does at a visit, and its passes at most."""
 
