@@ -31,8 +31,8 @@ bytes for each value that is not 0). Beyond, `_descend` does, on one float32 cop
 _TOLERANCE = 1e-4
 """A sample that decides has its margin right to this; the released -1.0001 leaves room for it.
 
-Differs from [RCNN rcnn_train.m]: it keeps liblinear's own default for this solver, 0.1, because two trainings should end
-with the same classifier whatever their samples' order."""
+Differs from [RCNN rcnn_train.m]: it keeps liblinear's own default for this solver, 0.1, because two trainings should
+end with the same classifier whatever the order of their samples."""
 _BLOCK, _SWEEPS, _BLOCK_PASSES = 128, 3, 3_000
 """Samples whose dual variables `_descend` changes together, how often it does at a visit, and its passes at most."""
 
