@@ -19,10 +19,10 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-__all__ = ["SvmSettings", "TrainedSvm", "feature_scale", "scaled_cost", "train_svm"]
+__all__ = ["SvmSettings", "TrainedSvm", "feature_scale", "scaled_positive_weight", "train_svm"]
 
 _VOC07_TRAINVAL_IMAGES = 5011
-"""What the published C was chosen for [RCNN 2.3]."""
+"""What the published weights were chosen for [RCNN 2.3]."""
 _PASSES = (1_000, 20_000)
 """Passes over the samples that the solver may take; the second bound counts where the first does not suffice."""
 _LIBLINEAR_VALUES = 2**26
@@ -44,11 +44,11 @@ class SvmSettings:
     """The released numbers (rcnn_train.m)."""
 
     c: float = 1e-3
-    """Weight of the losses, for a training set of 5,011 images; see `scaled_cost`."""
+    """Weight of the losses."""
     bias_mult: float = 10.0
     """B, the constant feature of the bias: so large that the bias is hardly regularised."""
     positive_weight: float = 2.0
-    """A positive's loss counts this often."""
+    """A positive's loss counts this often in a training set of 5,011 images; see `scaled_positive_weight`."""
     negative_iou: float = 0.3
     """Negatives overlap every object of the class by less [RCNN 2.3].
 
@@ -101,11 +101,12 @@ def feature_scale(features: torch.Tensor, feature_norm: float = 20.0) -> float:
     return feature_norm / mean if mean > 0 else 1.0
 
 
-def scaled_cost(c: float, n_images: int) -> float:
-    """C for a training set of `n_images`, where `c` is meant for 5,011; never below `c`."""
-    # Differs from [RCNN 2.3]: C is 1e-3 whatever the training set; C * images is kept constant here because the losses
-    # are summed over samples, so that the same C regularises a smaller set more.
-    return max(c, c * _VOC07_TRAINVAL_IMAGES / max(n_images, 1))
+def scaled_positive_weight(weight: float, n_images: int) -> float:
+    """How often a positive's loss counts in a training set of `n_images`, where `weight` is meant for 5,011."""
+    # Differs from [RCNN 2.3]: 2 whatever the training set; here positives weigh together what those of 5,011 images
+    # would, because fewer images have fewer objects but, of thousands of boxes each, as many hard negatives as a cache
+    # holds: unweighted, those alone decide, and a class of few objects is given up.
+    return weight * max(1.0, _VOC07_TRAINVAL_IMAGES / max(n_images, 1))
 
 
 def train_svm(

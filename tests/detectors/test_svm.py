@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
-from detectors.parts.svm import SvmSettings, feature_scale, scaled_cost, train_svm
+from detectors.parts.svm import SvmSettings, feature_scale, scaled_positive_weight, train_svm
 
 
 def _samples(p: int, n: int, d: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,8 +130,8 @@ def test_feature_scale() -> None:
     assert feature_scale(torch.zeros(0, 7)) == feature_scale(torch.zeros(3, 7)) == 1
 
 
-def test_scaled_cost() -> None:
-    """C times images is constant below 5,011 images, and C never falls below the published one."""
-    assert scaled_cost(1e-3, 5011) == pytest.approx(1e-3)
-    assert scaled_cost(1e-3, 100) * 100 == pytest.approx(5.011)
-    assert scaled_cost(1e-3, 20_000) == 1e-3
+def test_positives_weigh_together_what_they_would_in_voc07() -> None:
+    """Weight times images is constant below 5,011 images, and the weight never falls below the published one."""
+    assert scaled_positive_weight(2, 5011) == pytest.approx(2)
+    assert scaled_positive_weight(2, 100) * 100 == pytest.approx(2 * 5011)
+    assert scaled_positive_weight(2, 20_000) == 2
