@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from harness import options
-from harness.cli.exits import INTERRUPTED, check_gpu, leave, one_line_errors
-from harness.cli.planned import planned
+from harness.cli.exits import one_line_errors
+from harness.cli.planned import Planned
 from harness.cli.screen import show
 
-if TYPE_CHECKING:
-    from harness.plan import Plan
-
 __all__ = ["compare"]
+
+_NOT_PLANNED = {"plan_file", "out", "resume", "overwrite", "require_gpu", "as_json"}
+_COMPARE = Planned("compare", "run", "what was measured is kept", "nothing was measured yet")
 
 
 def compare(
@@ -52,34 +49,7 @@ def compare(
     given = {key: value for key, value in locals().items() if key not in _NOT_PLANNED and value is not None}
     folder = out or Path("results/scratch") / datetime.now().strftime("%Y%m%d-%H%M%S")
     with one_line_errors():
-        from harness.plan import PlanError
-        from harness.runs import RunFolder
+        plan = _COMPARE.plan(plan_file, given, out, folder, resume=resume, overwrite=overwrite, require_gpu=require_gpu)
+        from harness.compare import compare as run
 
-        if resume and (out is None or overwrite):
-            raise PlanError("--resume needs --out with the run to go on with, and no --overwrite")
-        RunFolder(folder).check_free(resume=resume, overwrite=overwrite)
-        plan = planned(plan_file, given, RunFolder(folder).read_manifest() if resume else None)
-        if require_gpu:
-            check_gpu(plan.device)
-        summary = _compared(plan, folder, resume=resume, overwrite=overwrite)
-        show(summary, folder, as_json)
-
-
-_NOT_PLANNED = {"plan_file", "out", "resume", "overwrite", "require_gpu", "as_json"}
-
-
-def _compared(plan: Plan, folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any]:
-    from harness.compare import compare as run
-    from harness.progress import Reporter
-    from harness.runs import RunFolder
-    from harness.streams import kept_for_results
-
-    argv = ["harness", *sys.argv[1:]]
-    about: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "command": shlex.join(argv), "argv": argv}
-    try:
-        with kept_for_results(), Reporter() as reporter:
-            return run(plan, folder, reporter=reporter, **about)
-    except KeyboardInterrupt:
-        kept = "what was measured is kept" if RunFolder(folder).exists else "nothing was measured yet"
-        go_on = f"; go on with: harness compare --resume --out {shlex.quote(str(folder))}"
-        leave(INTERRUPTED, f"interrupted; {kept}{go_on if RunFolder(folder).exists else ''}")
+        show(_COMPARE.carry_out(run, plan, folder, resume=resume, overwrite=overwrite), folder, as_json)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from harness import options
-from harness.cli.exits import INTERRUPTED, PARTIAL, check_gpu, end, leave, one_line_errors
-from harness.cli.planned import planned
-
-if TYPE_CHECKING:
-    from harness.plan import Plan
+from harness.cli.exits import PARTIAL, end, one_line_errors
+from harness.cli.planned import Planned
 
 __all__ = ["train"]
 
 _NOT_PLANNED = {"plan_file", "out", "resume", "overwrite", "require_gpu", "as_json"}
+_TRAIN = Planned("train", "models", "models and checkpoints are kept", "nothing was fitted yet", training=True)
 
 
 def train(
@@ -57,34 +53,10 @@ def train(
     given = {key: value for key, value in locals().items() if key not in _NOT_PLANNED and value is not None}
     folder = out or Path("results/scratch") / f"models-{datetime.now():%Y%m%d-%H%M%S}"
     with one_line_errors():
-        from harness.plan import PlanError
-        from harness.runs import RunFolder
+        plan = _TRAIN.plan(plan_file, given, out, folder, resume=resume, overwrite=overwrite, require_gpu=require_gpu)
+        from harness.training import train as run
 
-        if resume and (out is None or overwrite):
-            raise PlanError("--resume needs --out with the models to go on with, and no --overwrite")
-        RunFolder(folder).check_free(resume=resume, overwrite=overwrite)
-        manifest = RunFolder(folder).read_manifest(training=True) if resume else None
-        plan = planned(plan_file, given, manifest)
-        if require_gpu:
-            check_gpu(plan.device)
-        _show(_trained(plan, folder, resume=resume, overwrite=overwrite), folder, as_json)
-
-
-def _trained(plan: Plan, folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any]:
-    from harness.progress import Reporter
-    from harness.runs import RunFolder
-    from harness.streams import kept_for_results
-    from harness.training import train as run
-
-    argv = ["harness", *sys.argv[1:]]
-    about: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "command": shlex.join(argv), "argv": argv}
-    try:
-        with kept_for_results(), Reporter() as reporter:
-            return run(plan, folder, reporter=reporter, **about)
-    except KeyboardInterrupt:
-        kept = "models and checkpoints are kept" if RunFolder(folder).exists else "nothing was fitted yet"
-        go_on = f"; go on with: harness train --resume --out {shlex.quote(str(folder))}"
-        leave(INTERRUPTED, f"interrupted; {kept}{go_on if RunFolder(folder).exists else ''}")
+        _show(_TRAIN.carry_out(run, plan, folder, resume=resume, overwrite=overwrite), folder, as_json)
 
 
 def _show(manifest: dict[str, Any], folder: Path, as_json: bool) -> None:
