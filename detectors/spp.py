@@ -52,11 +52,12 @@ from detectors.parts.svm import SvmSettings
 
 __all__ = ["METHOD", "SPP", "Layer", "SPPConfig"]
 
-_BUFFER_BYTES = 512 * 2**20
-"""Pooled features held at a time while fine-tuning.
+_BUFFER_BYTES = 2 * 2**30
+"""Pooled features held at a time while fine-tuning. Filling a buffer reads the maps of nearly all images, however many
+mini-batches it holds, so that a small one costs time.
 
 Differs from [SPP spp_finetune_voc.m]: such a buffer is filled for 500 mini-batches there, 3.3 GB for 12,800 features,
-because memory is bounded; 81 fit here."""
+because memory is bounded; 327 fit here."""
 _MAP_BYTES = 8 * 2**30
 """Disk that the feature maps of training images may take while the fc layers learn: 2,000 maps of 512 channels at 688
 px take 4.6 GB, images and mirror images of 1,000 photographs."""
