@@ -74,6 +74,10 @@ def _scoreboard(board: Scoreboard, _figures: str) -> str:
     return scoreboard.markdown(board, runs="../runs/")
 
 
+def _score(board: Scoreboard) -> str:
+    return scoreboard.excerpt(board, runs="results/runs/")
+
+
 def _problems(source: Path) -> list[str]:
     try:
         return check(source.parent)
@@ -85,7 +89,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("runs/*/summary.json", _of_run, _problems),
     Kind(f"runs/*/{reproduction.FILE}", _of_reproduction, _problems),
     Kind(f"runs/*/{study.FILE}", of_model(study.read, _recall, figures={"recall": recall_figure})),
-    Kind("scoreboards/*.toml", of_model(scoreboards.read, _scoreboard)),
+    Kind("scoreboards/*.toml", of_model(scoreboards.read, _scoreboard, extract=_score)),
 )
 """All that something is generated of."""
 

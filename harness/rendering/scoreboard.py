@@ -11,7 +11,7 @@ from harness.rendering.points import counts, decimals, expected, percent, points
 from harness.scoreboard import Board, Entry, Scoreboard
 from harness.wording import counted, one_line
 
-__all__ = ["FOUND", "INTERVALS", "POWER", "alike", "difference", "differences_to", "markdown", "which"]
+__all__ = ["FOUND", "INTERVALS", "POWER", "alike", "difference", "differences_to", "excerpt", "markdown", "which"]
 
 FOUND = "Found: objects that some detection matches with an IoU of 0.5 or more, whatever its score."
 INTERVALS = (
@@ -45,6 +45,37 @@ def markdown(board: Scoreboard, *, runs: str | None = None) -> str:
         *notes.lines(),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def excerpt(board: Scoreboard, *, runs: str) -> str:
+    """The least that shows what was found: of each set of images the accuracies and the verdicts, without footnotes.
+
+    `runs` is what stands before the name of a run in the command that scores them.
+    """
+    blocks = ["\n".join(["```sh", f"harness score {' '.join(runs + name for name in board.commands)}", "```"])]
+    for part in board.boards:
+        about = f"**{escaped(board.title)}: {counted(part.images, 'image')}.** {escaped(alike(part))}"
+        rows = [
+            (
+                escaped(entry.title),
+                *(escaped(entry.given[what]) for what in part.varying),
+                in_brackets(percent(entry.map[DECIDING]), _unmarked, interval=True),
+                difference(entry, part, _unmarked),
+            )
+            for entry in part.entries
+        ]
+        blocks += [about.rstrip(), table(("row", *part.varying, "mAP VOC07 (%)", "difference"), rows)]
+        if part.judged:
+            verdicts = [(escaped(one.sentence), *_relation(one, _unmarked)) for one in part.judged]
+            short = [(sentence, pair, measured, verdict) for sentence, pair, _, _, measured, _, verdict in verdicts]
+            blocks += [table(("relation", "left − right", "measured", "verdict"), short, words=(0, 1, 3))]
+            blocks += [f"In points of VOC07 mAP: {counts(part.judged)}."]
+    return "\n\n".join([*blocks, INTERVALS]) + "\n"
+
+
+def _unmarked(_reason: str) -> str:
+    """A mark that shows nothing: the reason stands in the whole table."""
+    return ""
 
 
 def which(part: Board, largest: Board) -> str:
@@ -178,7 +209,7 @@ def _relations(part: Board, notes: Notes) -> Iterator[str]:
         yield f"Not measured, since no two methods are here for them: {', '.join(part.not_measured)}."
 
 
-def _relation(judged: Judged, notes: Notes) -> tuple[str, ...]:
+def _relation(judged: Judged, notes: Mark) -> tuple[str, ...]:
     """All but its sentence."""
     return (
         f"{escaped(judged.left)} − {escaped(judged.right)}",
@@ -194,7 +225,7 @@ def _half_width(half_width_points: float | None) -> str:
     return "–" if half_width_points is None else f"± {rounded(half_width_points, decimals(half_width_points))}"
 
 
-def _why(judged: Judged, notes: Notes) -> str:
+def _why(judged: Judged, notes: Mark) -> str:
     if judged.unlike:
         return notes(f"they do not share what the relation asks for: {'; '.join(judged.unlike)}")
     if judged.verdict == "inconclusive" and judged.out_of_reach:

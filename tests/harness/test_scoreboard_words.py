@@ -16,7 +16,7 @@ from harness.cli.score import score
 from harness.contenders import read_run
 from harness.relations import Expected
 from harness.rendering.points import expected, points, signed
-from harness.rendering.scoreboard import markdown
+from harness.rendering.scoreboard import excerpt, markdown
 from harness.rendering.scoreboard_screen import terminal
 from harness.scoreboard import Scoreboard, score_runs
 from harness.statistics import Estimate
@@ -77,6 +77,23 @@ def test_every_footnote_is_there_once(board: Scoreboard) -> None:
     assert len(notes) == len(set(notes)) > 0
     assert "they do not share what the relation asks for: training images: 300 of train against 100 of train" in text
     assert "the interval is wider than what is expected" in text
+
+
+def test_an_excerpt_has_every_accuracy_and_verdict_as_the_page_has_them(board: Scoreboard) -> None:
+    """Row by row the same cells; no footnote, since those of two extracts of a README would bear the same numbers."""
+    short, whole = excerpt(board, runs="results/runs/"), markdown(board)
+    assert "harness score results/runs/first results/runs/second results/runs/part\n" in short
+    assert "[^" not in short
+    for part in board.boards:
+        assert f"{part.images} images.**" in short
+    plain = re.sub(r"\[\^\d+\]", "", whole)
+    cells = [line.split(" | ") for line in plain.splitlines() if line.startswith("|")]
+    squeezed = [[cell.strip(" |") for cell in row] for row in cells]
+    rows = [[cell.strip(" |") for cell in line.split(" | ")] for line in short.splitlines() if line.startswith("|")]
+    body = [row for row in rows if row[0] not in {"row", "relation"} and not set(row[0]) <= {":", "-", "|"}]
+    assert len(body) == sum(len(part.entries) + len(part.judged) for part in board.boards)
+    for row in body:
+        assert any(set(row[1:]) <= set(other) for other in squeezed), row
 
 
 def test_a_page_says_what_its_numbers_are_not(board: Scoreboard) -> None:
