@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -34,9 +35,14 @@ def dtypes(run: LoadedRun) -> dict[str, dict[str, str]]:
     return {name: {key: str(kind) for key, kind in getattr(run, name).dtypes.items()} for name in TABLES}
 
 
+def text(path: Path) -> str:
+    """Of a record, which may be packed."""
+    return path.read_text() if path.is_file() else gzip.decompress(Path(f"{path}.gz").read_bytes()).decode()
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     """Of a log."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in text(path).splitlines()]
 
 
 def test_harness_is_imported_without_pandas_and_torch() -> None:
@@ -68,10 +74,10 @@ def test_every_row_of_a_recorded_run_is_there(name: str) -> None:
     marked = [one for one in kept if one["role"] == "measured"]
     assert len(run.stages) == 8 * len(marked)
     assert len(run.conditions) == len(lines(path / "conditions.jsonl"))
-    found = [json.loads(file.read_text()) for file in (path / "detections").iterdir()]
+    found = [json.loads(text(Path(str(file).removesuffix(".gz")))) for file in (path / "detections").iterdir()]
     assert len(run.detections) == sum(map(len, found))
     assert run.detections["score"].sum() == pytest.approx(sum(row["score"] for rows in found for row in rows))
-    truth = json.loads((path / "truth.json").read_text())
+    truth = json.loads(text(path / "truth.json"))
     assert (len(run.truth), len(run.images)) == (len(truth["annotations"]), len(truth["images"]))
     x, y, width, height = truth["annotations"][0]["bbox"]
     first = run.truth.iloc[0]

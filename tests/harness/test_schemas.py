@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,15 +29,16 @@ def wrong(name: str, values: object) -> list[str]:
 
 
 def documents(run: Path) -> Iterator[tuple[str, Any]]:
-    """All that a run folder holds, by the name of its form."""
-    for name in ("manifest", "truth", "flops", "summary"):
-        if (run / f"{name}.json").exists():
-            yield name, json.loads((run / f"{name}.json").read_text())
-    for name in ("sample", "condition"):
-        for line in (run / f"{name}s.jsonl").read_text().splitlines():
-            yield name, json.loads(line)
-    for path in (run / "detections").glob("*.json"):
-        yield "detections", json.loads(path.read_text())
+    """All that a run folder holds, plain or packed, by the name of its form."""
+    for path in [each for each in run.rglob("*") if each.is_file()]:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        name = path.name.removesuffix(".gz")
+        if path.parent.name == "detections":
+            yield "detections", json.loads(content)
+        elif name in {"manifest.json", "truth.json", "flops.json", "summary.json"}:
+            yield name.removesuffix(".json"), json.loads(content)
+        elif name in {"samples.jsonl", "conditions.jsonl"}:
+            yield from ((name.removesuffix("s.jsonl"), json.loads(line)) for line in content.splitlines())
 
 
 @pytest.mark.parametrize("name", FORMS)
