@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from detectors.parts.harvest import Extract, Harvest, Reservoir, gather
 from detectors.parts.mining import HardNegativeMiner, LinearClassifiers
 from detectors.parts.regions import Regions
 from detectors.parts.ridge import ClassRidge
-from detectors.parts.svm import SvmSettings, feature_scale, scaled_positive_weight
+from detectors.parts.svm import SvmSettings, feature_scale
 from detectors.parts.tensorfiles import TensorFiles
 
 __all__ = ["PostHoc", "RidgeSettings", "fit_posthoc"]
@@ -230,8 +230,7 @@ def fit_posthoc(
         files.save(_FIRST_PASS, first.state_dict(generator))
     first.tell_dropped()
     with stage(Stage.SVM):
-        weight = scaled_positive_weight(svm.positive_weight, len(regions))
-        miner = HardNegativeMiner(first.positives, replace(svm, positive_weight=weight))
+        miner = HardNegativeMiner(first.positives, svm.for_images(len(regions)))
         classifiers = _mine(miner, regions, extract, first.svm_factor, files, mining)
     unsettled = [str(k + 1) for k in (~classifiers.converged).nonzero().flatten().tolist()]
     if unsettled:

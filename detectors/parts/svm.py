@@ -10,7 +10,7 @@ would be more.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-__all__ = ["SvmSettings", "TrainedSvm", "feature_scale", "scaled_positive_weight", "train_svm"]
+__all__ = ["SvmSettings", "TrainedSvm", "feature_scale", "train_svm"]
 
 _VOC07_TRAINVAL_IMAGES = 5011
 """What the published weights were chosen for [RCNN 2.3]."""
@@ -48,7 +48,7 @@ class SvmSettings:
     bias_mult: float = 10.0
     """B, the constant feature of the bias: so large that the bias is hardly regularised."""
     positive_weight: float = 2.0
-    """A positive's loss counts this often in a training set of 5,011 images; see `scaled_positive_weight`."""
+    """A positive's loss counts this often in a training set of 5,011 images; see `for_images`."""
     negative_iou: float = 0.3
     """Negatives overlap every object of the class by less [RCNN 2.3].
 
@@ -79,6 +79,16 @@ class SvmSettings:
     Differs from [RCNN 2.3]: beyond this the largest classes keep a random share of their objects, because memory is
     bounded."""
 
+    def for_images(self, n_images: int) -> SvmSettings:
+        """These for a training set of `n_images`: with fewer than 5,011, a positive's loss counts more often.
+
+        Differs from [RCNN 2.3]: it counts twice whatever the training set; here positives weigh together what those of
+        5,011 images would, because fewer images have fewer objects but, of thousands of boxes each, as many hard
+        negatives as a cache holds: unweighted, those alone decide, and a class of few objects is given up.
+        """
+        share = max(1.0, _VOC07_TRAINVAL_IMAGES / max(n_images, 1))
+        return replace(self, positive_weight=self.positive_weight * share)
+
 
 class TrainedSvm(NamedTuple):
     """One classifier: score = weight . x + bias."""
@@ -99,14 +109,6 @@ def feature_scale(features: torch.Tensor, feature_norm: float = 20.0) -> float:
     norms = features.norm(dim=1) if features.ndim == 2 else features
     mean = float(norms.double().mean()) if len(norms) else 0.0
     return feature_norm / mean if mean > 0 else 1.0
-
-
-def scaled_positive_weight(weight: float, n_images: int) -> float:
-    """How often a positive's loss counts in a training set of `n_images`, where `weight` is meant for 5,011."""
-    # Differs from [RCNN 2.3]: 2 whatever the training set; here positives weigh together what those of 5,011 images
-    # would, because fewer images have fewer objects but, of thousands of boxes each, as many hard negatives as a cache
-    # holds: unweighted, those alone decide, and a class of few objects is given up.
-    return weight * max(1.0, _VOC07_TRAINVAL_IMAGES / max(n_images, 1))
 
 
 def train_svm(

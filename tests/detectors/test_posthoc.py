@@ -17,7 +17,7 @@ from detectors.parts.mining import HardNegativeMiner, LinearClassifiers
 from detectors.parts.posthoc import PostHoc, RidgeSettings, fit_posthoc
 from detectors.parts.regions import Regions
 from detectors.parts.ridge import ClassRidge, fit_ridge
-from detectors.parts.svm import SvmSettings, scaled_positive_weight
+from detectors.parts.svm import SvmSettings
 from harness.testing import Ear
 
 _N_CLASSES, _WIDTH, _POOLED = 3, 6, 10
@@ -158,9 +158,7 @@ def test_svms_learn_from_ground_truth_and_boxes_below_the_negative_iou(few_class
     for label in (1, 2, 3):
         mine = [part[: len(one.boxes)][one.labels == label] for part, one in zip(fc7, few_classes, strict=True)]
         positives.append(torch.cat(mine) * factor)
-    miner = HardNegativeMiner(
-        positives, replace(_SVM, positive_weight=scaled_positive_weight(_SVM.positive_weight, len(few_classes)))
-    )
+    miner = HardNegativeMiner(positives, _SVM.for_images(len(few_classes)))
     for part, one, box in zip(fc7, few_classes, boxes, strict=True):
         overlap = torch.zeros(len(box), _N_CLASSES)
         for truth, label in zip(one.boxes, one.labels.tolist(), strict=True):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
-from detectors.parts.svm import SvmSettings, feature_scale, scaled_positive_weight, train_svm
+from detectors.parts.svm import SvmSettings, feature_scale, train_svm
 
 
 def _samples(p: int, n: int, d: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -132,6 +134,8 @@ def test_feature_scale() -> None:
 
 def test_positives_weigh_together_what_they_would_in_voc07() -> None:
     """Weight times images is constant below 5,011 images, and the weight never falls below the published one."""
-    assert scaled_positive_weight(2, 5011) == pytest.approx(2)
-    assert scaled_positive_weight(2, 100) * 100 == pytest.approx(2 * 5011)
-    assert scaled_positive_weight(2, 20_000) == 2
+    settings = SvmSettings(positive_weight=2, c=1e-3)
+    assert settings.for_images(5011) == settings.for_images(20_000) == settings
+    few = settings.for_images(100)
+    assert few.positive_weight * 100 == pytest.approx(2 * 5011)
+    assert replace(few, positive_weight=2) == settings

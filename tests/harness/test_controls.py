@@ -20,7 +20,7 @@ from detectors.contract import SHARED_POLICY, Detections, Example
 from detectors.parts.decide import decide
 from detectors.parts.mining import HardNegativeMiner
 from detectors.parts.regions import Regions
-from detectors.parts.svm import SvmSettings, feature_scale, scaled_positive_weight
+from detectors.parts.svm import SvmSettings, feature_scale
 from harness import accuracy
 from harness.datasets.shapes import CLASSES, Shapes
 from harness.proposals.selective_search import SelectiveSearch
@@ -151,9 +151,7 @@ def _colour_svm(train: Sequence[Example]) -> Detect:
     truth = torch.cat([part[: len(one.boxes)] for part, one in zip(described, train, strict=True)]) * factor
     labels = torch.cat([one.labels for one in train])
     positives = [truth[labels == k + 1] for k in range(n_classes)]
-    miner = HardNegativeMiner(
-        positives, replace(settings, positive_weight=scaled_positive_weight(settings.positive_weight, len(train)))
-    )
+    miner = HardNegativeMiner(positives, settings.for_images(len(train)))
     for part, region in zip(described, regions, strict=True):
         miner.add_image(part * factor, region.class_iou)
     classifiers = miner.finish()
