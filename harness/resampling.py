@@ -9,6 +9,11 @@ ones are a sparse (T, I) matrix, and one product with the (I, S) counts serves a
 
 All methods and metrics see the same draws. What makes a drawn set of images easy is easy for every method, so the
 interval of a difference is much narrower than the two intervals suggest.
+
+An AP of few images comes out too high: interpolated precision is a maximum, and of few numbers the maximum is more
+often a lucky one. A draw has fewer different images yet, and each copy of a true detection stands right behind the
+other, so draws come out higher than the images they are of. Their spread is what counts: it is put around the value of
+the images, and says what other sets of as many would give. In the difference of two methods the bias all but cancels.
 """
 
 from __future__ import annotations
@@ -158,6 +163,9 @@ def _tail(n: int) -> float:
 def estimate(value: float | None, drawn: Floats, with_objects: int, *, of_varying: bool = False) -> Estimate:
     """Interval from the draws; `with_objects` is the number of images that have positives.
 
+    Quantiles of the draws, moved by as much as the value is off their mean, and never beyond all draws: their mean is
+    biased, see the top of this file.
+
     Draws that all give the same value do not tell how sure it is. Only a difference of nothing is certain so, as far as
     images go, if it is one `of_varying`: of two numbers that do change from draw to draw, and always together.
     """
@@ -166,10 +174,12 @@ def estimate(value: float | None, drawn: Floats, with_objects: int, *, of_varyin
     if with_objects < 2:
         return Estimate(value, None, None, _FEW_IMAGES)
     tail = _tail(with_objects)
-    low, high = (float(end) for end in np.nanquantile(drawn, (tail, 1 - tail)))
+    least, low, high, most = (float(end) for end in np.nanquantile(drawn, (0, tail, 1 - tail, 1)))
     if high - low < _ROUNDING:
         certain = of_varying and abs(value) < _ROUNDING
         return Estimate(0.0, 0.0, 0.0) if certain else Estimate(value, None, None, _SAME)
+    off = value - float(np.nanmean(drawn))
+    low, high = max(low + off, least), min(high + off, most)
     # A few draws from a few images can all lie on one side.
     return Estimate(value, min(low, value), max(high, value))
 
@@ -201,8 +211,8 @@ def map_intervals(
     """Mean AP of each method and its difference from the baseline's, with intervals over the images of the split.
 
     `matches` holds, by method, what `harness.accuracy.match` found for each class. The same seed gives the same
-    intervals. A draw without any positive has no mean AP and is left out. Below some hundred images the intervals are
-    a little short: AP is skewed, and more images would raise its precision as well as steady it.
+    intervals. A draw without any positive has no mean AP and is left out. Of few images the mean AP itself is too high,
+    and its interval holds that of all images there could be less often than it says.
 
     Raises:
         AccuracyError: no such baseline, methods matched with different objects, or an image outside the split.

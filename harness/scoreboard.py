@@ -4,7 +4,7 @@ Methods are compared on images that all of them were tested on: runs on the same
 them alone brings a second board, on which the detections of every method count on those images only. On a board all
 methods see the same draws of images, so every difference has an interval of its own, whichever runs its methods are of.
 
-An interval covers what other images would give. It does not cover another fit of the same method.
+An interval covers what other sets of as many images would give. It does not cover another fit of the same method.
 """
 
 from __future__ import annotations

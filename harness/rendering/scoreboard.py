@@ -15,8 +15,8 @@ __all__ = ["FOUND", "INTERVALS", "POWER", "alike", "difference", "differences_to
 
 FOUND = "Found: objects that some detection matches with an IoU of 0.5 or more, whatever its score."
 INTERVALS = (
-    "In brackets: 95 % intervals over the images, all from the same draws of them. They say what other images would "
-    "give; what another fit of the same method would give is in none of them."
+    "In brackets: 95 % intervals over the images, all from the same draws of them. They say what other sets of as many "
+    "images would give; what another fit of the same method would give is in none of them."
 )
 POWER = (
     "Met: the whole interval agrees with what is expected; not met: none of it does; inconclusive: a part of it does. "
