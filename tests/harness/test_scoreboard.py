@@ -81,12 +81,12 @@ def literal(rows: Mapping[str, list[dict[str, Any]]], count: int) -> dict[str, d
 
 
 def interval(values: list[float], count: int) -> tuple[float, float, float]:
-    """The value, and the quantiles of the draws that Student's t asks for."""
+    """The value, and the quantiles of the draws that Student's t asks for, put around it."""
     value, *drawn = values
     with_objects = len({row["image_id"] for row in objects(ids(count))["annotations"] if not row["ignore"]})
     out = stats.norm.cdf(-stats.t.ppf(0.975, with_objects - 1) * np.sqrt(with_objects / (with_objects - 1)))
-    low, high = np.quantile(drawn, [out, 1 - out])
-    return value, min(low, value), max(high, value)
+    low, high = np.quantile(drawn, [out, 1 - out]) - np.mean(drawn) + value
+    return value, max(low, min(drawn)), min(high, max(drawn))
 
 
 def test_every_number_is_that_of_a_literal_bootstrap(tmp_path: Path) -> None:
