@@ -10,7 +10,7 @@ An interval covers what other sets of as many images would give. It does not cov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.accuracy import average_precision
@@ -97,6 +97,8 @@ class Scoreboard:
     """By run, the state of the source that measured it."""
     left_out: Mapping[str, str]
     """By method and run, why it has no score."""
+    methods: tuple[str, ...] | None
+    """Those that were asked for; None: all."""
     boards: tuple[Board, ...]
     """The one on most images first."""
 
@@ -112,6 +114,7 @@ def score_runs(
     note: str | None = None,
     order: Sequence[str] | None = None,
     baseline: str | None = None,
+    methods: Sequence[str] | None = None,
 ) -> Scoreboard:
     """Score the methods of several runs.
 
@@ -122,10 +125,11 @@ def score_runs(
         order: methods in the order of their rows; None for that of SPP Table 9. What it does not name comes after.
         baseline: the method that differences are to; None for the first of the first run that has a score. A board
             without it takes its own first method where none was named, and has no differences where one was.
+        methods: those that get a row; None for all.
 
     Raises:
         ScoreboardError: the runs have no images or classes in common, or objects that differ; no method has a score;
-            or `order` or `baseline` name a method that no run has.
+            or `order`, `baseline` or `methods` name a method that no run has.
         harness.claims.ClaimError: the published numbers cannot be read.
     """
     claims = read_claims()
@@ -135,22 +139,36 @@ def score_runs(
     if not contenders:
         reasons = {why for run in runs for why in run.left_out.values()}
         raise ScoreboardError(f"no method has a score: {'; '.join(sorted(reasons)) or 'no run was given'}")
-    known = {of_one_method(one.method) for one in contenders}
-    for name in (*(order or ()), *([baseline] if baseline is not None else [])):
-        if of_one_method(name) not in known:
-            there = ", ".join(dict.fromkeys(one.method for one in contenders))
-            raise ScoreboardError(f"no run has a score of {name!r}; there are {there}")
+    if methods is not None:
+        _check_known(methods, contenders)
+        runs = [_only(run, methods) for run in runs]
+        contenders = [one for run in runs for one in run.contenders]
+    _check_known((*(order or ()), *([baseline] if baseline is not None else [])), contenders)
+    first = of_one_method(baseline or contenders[0].method)
     rank = [of_one_method(name) for name in order or [row.method for row in reference.rows]]
     contenders.sort(key=lambda one: rank.index(of) if (of := of_one_method(one.method)) in rank else len(rank))
-    first = of_one_method(baseline or next(run.contenders[0].method for run in runs if run.contenders))
     return Scoreboard(
         title,
         note,
         {run.name: run.command for run in runs},
         {run.name: run.source for run in runs},
         {f"{method} of {run.name}": why for run in runs for method, why in run.left_out.items()},
+        None if methods is None else tuple(methods),
         tuple(_board(part, contenders, first, reference, named_so=baseline is not None) for part in _parts(runs)),
     )
+
+
+def _only(run: Run, methods: Sequence[str]) -> Run:
+    wanted = {of_one_method(name) for name in methods}
+    return replace(run, contenders=tuple(one for one in run.contenders if of_one_method(one.method) in wanted))
+
+
+def _check_known(names: Sequence[str], contenders: Sequence[Contender]) -> None:
+    known = {of_one_method(one.method) for one in contenders}
+    for name in names:
+        if of_one_method(name) not in known:
+            there = ", ".join(dict.fromkeys(one.method for one in contenders))
+            raise ScoreboardError(f"no run has a score of {name!r}; there are {there}")
 
 
 def _check(runs: Sequence[Run]) -> None:

@@ -6,6 +6,7 @@
     runs = ["voc07-spp", "voc07-fast"]
     baseline = "spp"            # optional: the method that differences are to
     order = ["spp", "fast"]     # optional: methods in the order of their rows
+    methods = ["spp", "fast"]   # optional: those that get a row, of all that the runs have
     note = "..."                # optional
 """
 
@@ -33,10 +34,13 @@ class _File(BaseModel):
     runs: tuple[str, ...] = Field(min_length=1)
     baseline: str | None = None
     order: tuple[str, ...] | None = None
+    methods: tuple[str, ...] | None = None
     note: str | None = None
 
 
-def of_folders(paths: Sequence[Path], *, baseline: str | None = None) -> Scoreboard:
+def of_folders(
+    paths: Sequence[Path], *, baseline: str | None = None, methods: Sequence[str] | None = None
+) -> Scoreboard:
     """Score run folders; each is called by its own name, or by its path where two have the same.
 
     Raises:
@@ -48,7 +52,7 @@ def of_folders(paths: Sequence[Path], *, baseline: str | None = None) -> Scorebo
         raise ScoreboardError("a run folder is named twice; name each once")
     called = [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
     runs = [read_run(path, name) for path, name in zip(paths, called, strict=True)]
-    return score_runs(runs, title="Accuracy", baseline=baseline)
+    return score_runs(runs, title="Accuracy", baseline=baseline, methods=methods)
 
 
 def read(path: Path) -> Scoreboard:
@@ -70,4 +74,5 @@ def read(path: Path) -> Scoreboard:
         if not (folder / name).is_dir():
             raise ScoreboardError(f"{path}: no run {name} in {folder}")
     runs = [read_run(folder / name, name) for name in found.runs]
-    return score_runs(runs, title=found.title, note=found.note, order=found.order, baseline=found.baseline)
+    about = found.model_dump(include={"title", "note", "order", "baseline", "methods"})
+    return score_runs(runs, **about)

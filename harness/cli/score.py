@@ -29,6 +29,10 @@ Baseline = Annotated[
     str | None,
     typer.Option("--baseline", help="Method that differences are to. [the first of the first run]", show_default=False),
 ]
+Methods = Annotated[
+    str | None,
+    typer.Option("--methods", help="Those that get a row, with commas between. [all]", show_default=False),
+]
 AsMarkdown = Annotated[
     bool, typer.Option("--markdown", help="Print Markdown, with all that there is.", show_default=False)
 ]
@@ -41,6 +45,7 @@ Out = Annotated[
 def score(
     runs: Runs,
     baseline: Baseline = None,
+    methods: Methods = None,
     as_json: options.AsJson = False,
     as_markdown: AsMarkdown = False,
     out: Out = None,
@@ -61,7 +66,7 @@ def score(
         if out is not None and not (as_json or as_markdown):
             raise PlanError("--out takes JSON or Markdown; say which with --json or --markdown")
         check_free(out, overwrite=overwrite, example=f"board.{'json' if as_json else 'md'}")
-        board = _read(runs, baseline)
+        board = _read(runs, baseline, None if methods is None else methods.split(","))
         text = json.dumps(board.as_dict(), indent=1, allow_nan=False) + "\n" if as_json else ""
         if as_markdown:
             from harness.rendering.scoreboard import markdown
@@ -82,13 +87,13 @@ def score(
     Console().print(terminal(board))
 
 
-def _read(runs: list[Path], baseline: str | None) -> Scoreboard:
+def _read(runs: list[Path], baseline: str | None, methods: list[str] | None) -> Scoreboard:
     from harness import scoreboards
     from harness.plan import PlanError
 
     files = [run for run in runs if run.suffix == ".toml"]
     if not files:
-        return scoreboards.of_folders(runs, baseline=baseline)
-    if len(runs) > 1 or baseline is not None:
-        raise PlanError(f"{files[0]} names its runs and its baseline itself; give it alone")
+        return scoreboards.of_folders(runs, baseline=baseline, methods=methods)
+    if len(runs) > 1 or baseline is not None or methods is not None:
+        raise PlanError(f"{files[0]} names its runs, its baseline and its methods itself; give it alone")
     return scoreboards.read(files[0])

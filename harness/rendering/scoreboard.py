@@ -52,7 +52,9 @@ def excerpt(board: Scoreboard, *, runs: str) -> str:
 
     `runs` is what stands before the name of a run in the command that scores them.
     """
-    blocks = ["\n".join(["```sh", f"harness score {' '.join(runs + name for name in board.commands)}", "```"])]
+    asked = "" if board.methods is None else f" --methods {','.join(board.methods)}"
+    command = f"harness score {' '.join(runs + name for name in board.commands)}{asked}"
+    blocks = [f"```sh\n{command}\n```"]
     for part in board.boards:
         about = f"**{escaped(board.title)}: {counted(part.images, 'image')}.** {escaped(alike(part))}"
         rows = [

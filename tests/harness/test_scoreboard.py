@@ -116,6 +116,23 @@ def test_every_number_is_that_of_a_literal_bootstrap(tmp_path: Path) -> None:
     assert judged(board, "fast-over-spp").half_width_points == pytest.approx((high - low) / 2)
 
 
+def test_methods_that_are_not_asked_for_have_no_row(two: tuple[Path, Path]) -> None:
+    """The others keep every number that they have among all; relations between two that stay are judged."""
+    (every,) = scored(*two).boards
+    (some,) = of_folders(two, methods=["spp", "fast"], baseline="spp").boards
+    assert [one.method for one in some.entries] == ["spp", "fast"]
+    for one in some.entries:
+        assert one == entry(every, one.key)
+    assert [one.relation for one in some.judged] == ["fast-over-spp"]
+    assert judged(some, "fast-over-spp") == judged(every, "fast-over-spp")
+    with pytest.raises(ScoreboardError, match="no run has a score of 'rcnn'"):
+        of_folders(two, methods=["rcnn"])
+    with pytest.raises(ScoreboardError, match="no run has a score of 'spp:ftfc7'; there are spp, fast"):
+        of_folders(two, methods=["spp", "fast"], baseline="spp:ftfc7")
+    (without_its_run,) = of_folders(two, methods=["fast"]).boards
+    assert [one.method for one in without_its_run.entries] == ["fast"]
+
+
 def test_average_precisions_are_those_of_the_evaluator(two: tuple[Path, Path]) -> None:
     """By class, as `harness evaluate` has them of the same file."""
     (board,) = scored(*two).boards

@@ -266,9 +266,13 @@ def test_a_file_of_runs_is_taken_alone(runs: list[Path], tmp_path: Path) -> None
     (tmp_path / "scoreboards").mkdir()
     (tmp_path / "runs").symlink_to(runs[0].parent)
     path = tmp_path / "scoreboards/board.toml"
-    path.write_text('title = "T"\nruns = ["first", "second"]\n')
-    assert run(path, "--markdown").stdout.startswith("# T\n")
-    assert run(path, runs[0]).exit_code == 2
+    path.write_text('title = "T"\nruns = ["first", "second"]\nmethods = ["fast"]\n')
+    text = run(path, "--markdown").stdout
+    assert text.startswith("# T\n")
+    assert "| fast " in text
+    assert "| spp " not in text
+    for more in ([runs[0]], ["--baseline", "fast"], ["--methods", "fast"]):
+        assert run(path, *more).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -281,6 +285,7 @@ def test_a_file_of_runs_is_taken_alone(runs: list[Path], tmp_path: Path) -> None
         (["first", "first"], "a run folder is named twice"),
         (["none"], "holds no run"),
         (["first", "--baseline", "fats"], "no run has a score of 'fats'; there are spp, spp:ftfc7"),
+        (["first", "--methods", "spp,fats"], "no run has a score of 'fats'; there are spp, spp:ftfc7"),
     ],
 )
 def test_mistakes_are_said_in_one_line(
