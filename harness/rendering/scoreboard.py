@@ -53,7 +53,7 @@ def excerpt(board: Scoreboard, *, runs: str) -> str:
     `runs` is what stands before the name of a run in the command that scores them.
     """
     asked = "" if board.methods is None else f" --methods {','.join(board.methods)}"
-    command = f"harness score {' '.join(runs + name for name in board.commands)}{asked}"
+    command = f"harness score {' '.join(runs + name for name in board.commands)}{asked} --markdown"
     blocks = [f"```sh\n{command}\n```"]
     for part in board.boards:
         about = f"**{escaped(board.title)}: {counted(part.images, 'image')}.** {escaped(alike(part))}"
@@ -68,9 +68,9 @@ def excerpt(board: Scoreboard, *, runs: str) -> str:
         ]
         blocks += [about.rstrip(), table(("row", *part.varying, "mAP VOC07 (%)", "difference"), rows)]
         if part.judged:
-            verdicts = [(escaped(one.sentence), *_relation(one, _unmarked)) for one in part.judged]
-            short = [(sentence, pair, measured, verdict) for sentence, pair, _, _, measured, _, verdict in verdicts]
-            blocks += [table(("relation", "left − right", "measured", "verdict"), short, words=(0, 1, 3))]
+            verdicts = [(*row[:-2], row[-1]) for row in _related(part, _unmarked)]
+            header = ("relation", "left − right", "expected", "published", "measured", "verdict")
+            blocks += [table(header, verdicts, words=(0, 1, 3))]
             blocks += [f"In points of VOC07 mAP: {counts(part.judged)}."]
     return "\n\n".join([*blocks, INTERVALS]) + "\n"
 
@@ -198,17 +198,19 @@ def _classes(part: Board) -> str:
 def _relations(part: Board, notes: Notes) -> Iterator[str]:
     if part.judged:
         header = ("relation", "left − right", "expected", "published", "measured", "tells apart", "verdict")
-        rows = [_relation(judged, notes) for judged in part.judged]
-        # A sentence that several pairs are about stands with the first of them.
-        firsts = [None, *(judged.relation for judged in part.judged)]
-        shown = [
-            (escaped(one.sentence) if one.relation != before else "", *row)
-            for one, before, row in zip(part.judged, firsts[:-1], rows, strict=True)
-        ]
-        yield table(header, shown, words=(0, 1, 3))
+        yield table(header, _related(part, notes), words=(0, 1, 3))
         yield f"In points of VOC07 mAP: {counts(part.judged)}. {POWER} {_TELLS_APART}"
     if part.not_measured:
         yield f"Not measured, since no two methods are here for them: {', '.join(part.not_measured)}."
+
+
+def _related(part: Board, notes: Mark) -> list[tuple[str, ...]]:
+    """A row for each pair; a sentence that several are about stands with the first of them."""
+    before = [None, *(judged.relation for judged in part.judged)]
+    return [
+        (escaped(one.sentence) if one.relation != last else "", *_relation(one, notes))
+        for one, last in zip(part.judged, before, strict=False)
+    ]
 
 
 def _relation(judged: Judged, notes: Mark) -> tuple[str, ...]:

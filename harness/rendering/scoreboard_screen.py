@@ -30,7 +30,7 @@ def terminal(board: Scoreboard) -> RenderableType:
     parts = [each for part in board.boards for each in _board(part, board.boards[0])]
     if len(set(board.sources.values())) > 1:
         after += [_text(f"Run {name}: measured by the source {source}") for name, source in board.sources.items()]
-    return Group(*parts, *after, _text(INTERVALS, "dim"), _text(POWER, "dim"))
+    return Group(*parts, *after, _text(f"{INTERVALS} ±: the longer arm of one.", "dim"), _text(POWER, "dim"))
 
 
 def _board(part: Board, largest: Board) -> Iterator[RenderableType]:
