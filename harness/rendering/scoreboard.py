@@ -13,7 +13,7 @@ from harness.wording import counted, one_line
 
 __all__ = ["FOUND", "INTERVALS", "POWER", "alike", "difference", "differences_to", "excerpt", "markdown", "which"]
 
-FOUND = "Found: objects that some detection matches with an IoU of 0.5 or more, whatever its score."
+FOUND = "Found: objects that some detection that was kept matches with an IoU of 0.5 or more, whatever its score."
 INTERVALS = (
     "In brackets: 95 % intervals over the images, all from the same draws of them. They say what other sets of as many "
     "images would give; what another fit of the same method would give is in none of them."
