@@ -77,6 +77,7 @@ def compare(
     test_boxes = prepared.boxes(prepared.test, partial(reporter.step, "boxes (test)"))
     manifest = new_manifest(prepared, train_boxes, test_boxes, command=command, workers=box_workers(), argv=argv)
     with folder.held():
+        folder.check_still(before, overwrite=overwrite)
         if before is None:
             folder.start(manifest)
         else:

@@ -5,7 +5,6 @@ NumPy and Pillow only: proposal workers import this.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,16 +12,15 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from harness.datasets import DatasetError, Truth
+from harness.datasets.picture import read_picture
 
 __all__ = ["Photographs"]
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 """What is taken from a folder, in capitals, too. A file that is named itself may be of any kind that Pillow reads."""
-_DEEP_MODES = ("I", "F")
-"""Modes of more than 8 bits a channel begin so. Pillow would cut them off at white."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,14 @@ class Photographs:
         skipped: list[str] = []
         for place in places:
             try:
+                if not place.exists():
+                    raise DatasetError(f"no image or folder {place}")
                 inside = sorted(_of_folder(place)) if place.is_dir() else [place]
             except OSError as error:
                 raise DatasetError(f"folder {place} cannot be read: {error.strerror}") from None
             for file in inside:
                 try:
-                    _read(file)
+                    read_picture(file, upright=True)
                 except DatasetError as error:
                     if not place.is_dir():
                         raise
@@ -90,7 +90,7 @@ class Photographs:
         Raises:
             DatasetError: the file is no image, is damaged, or has more than 8 bits a channel.
         """
-        picture = _read(self.files[index])
+        picture = read_picture(self.files[index], upright=True)
         height, width = self.size_of(picture.height, picture.width)
         if (width, height) != picture.size:
             picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -125,23 +125,3 @@ def _check_names(files: Iterable[Path]) -> None:
                 "rename one, or take them one after the other"
             )
         seen[name] = file
-
-
-def _read(path: Path) -> Image.Image:
-    try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
-            # Pillow only warns of what would take gigabytes, up to twice its limit.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if picture.mode.startswith(_DEEP_MODES):
-                raise DatasetError(f"image {path} has more than 8 bits a channel (mode {picture.mode}); convert it")
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except FileNotFoundError:
-        raise DatasetError(f"no image or folder {path}") from None
-    except DatasetError:
-        raise
-    # Pillow reports some damaged PNG files as a SyntaxError.
-    except (
-        *(OSError, SyntaxError, ValueError),
-        *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-    ) as error:
-        raise DatasetError(f"image {path} cannot be read: {error}") from None

@@ -113,6 +113,18 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{above} is not writable ({error.strerror}); choose another --out") from None
 
+    def check_still(self, before: dict[str, Any] | None, *, overwrite: bool) -> None:
+        """Once the folder is held, see that no other process has written a run here since `check_free`.
+
+        `before` is the manifest that was read then, None where a run is to begin.
+
+        Raises:
+            RunError: one has; the folder is untouched.
+        """
+        there = read_json(self.path / "manifest.json") if self.exists else None
+        if there != before and not (before is None and overwrite):
+            raise RunError(f"another process has written to {self.path} in the meantime; choose another --out")
+
     def _entries(self) -> list[Path]:
         if not self.path.is_dir():
             return []
@@ -245,8 +257,14 @@ class RunFolder:
 
         Images stand in the order of the truth, in whatever order they were gone through: it decides between equal
         scores.
+
+        Raises:
+            RunError: there are samples of the method and no file of its detections.
         """
         found = self._detections(method)
+        if not found and not self._kept_detections(method) and self._measured(method):
+            path = self.detections_path(method)
+            raise RunError(f"{path} is missing, though {method} was measured; bring it back, or measure anew")
         if stored_as(self.path / "truth.json") is not None:
             known = [image["id"] for image in self.read_truth()["images"] if image["id"] in found]
             found = {image: found[image] for image in dict.fromkeys([*known, *found])}
@@ -261,6 +279,13 @@ class RunFolder:
             found.setdefault(row["image_id"], []).append(row)
         found |= {line["image_id"]: line["rows"] for line in read_lines(log)}
         return found
+
+    def _kept_detections(self, method: str) -> bool:
+        finished = self.detections_path(method)
+        return stored_as(finished) is not None or finished.with_suffix(".jsonl").exists()
+
+    def _measured(self, method: str) -> bool:
+        return any(sample.method == method and sample.status == "ok" for sample in self.read_samples())
 
     def first_detections(self, method: str, image_id: str) -> list[dict[str, Any]]:
         """The rows that stand for one image, without reading all others each time; none where nothing stands there."""

@@ -65,6 +65,7 @@ def train(
     manifest = new_manifest(prepared, boxes, none, command=command, workers=box_workers(), argv=argv)
     manifest |= {"kind": TRAINING, "training_ap": {}}
     with folder.held():
+        folder.check_still(before, overwrite=overwrite)
         if before is None:
             folder.start(manifest)
         else:

@@ -25,7 +25,7 @@ def read_model(module: nn.Module, path: Path) -> None:
     """Fill `module` with what `write_model` wrote of a module of the same make.
 
     Raises:
-        ModelFileError: no such file, or one of another make.
+        ModelFileError: no such file, one of another make, or one with a value that is not a number.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -33,6 +33,12 @@ def read_model(module: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise ModelFileError(f"no fitted model at {path}")
     try:
-        module.load_state_dict(load_file(str(path)))
+        state = load_file(str(path))
+        module.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
-        raise ModelFileError(f"{path} does not hold this model: {str(error).splitlines()[0]}") from None
+        reason = " ".join(line.strip() for line in str(error).splitlines())
+        raise ModelFileError(f"{path} does not hold this model: {reason}") from None
+    # Infinities have a meaning: the SVM of a class that had no object scores -inf.
+    broken = next((key for key, value in state.items() if value.isnan().any()), None)
+    if broken is not None:
+        raise ModelFileError(f"{path}: '{broken}' has a value that is not a number; fit the model anew")

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from harness.datasets import DatasetError, Truth
+from harness.datasets.picture import read_picture, size_of
 
 __all__ = ["CLASSES", "Voc"]
 
@@ -47,6 +46,7 @@ CLASSES = (
 """The classes of 2007 to 2012 in the order of the devkit [VOC07 VOCinit.m]."""
 
 _SUFFIXES = (".jpg", ".png")
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]+)?", re.ASCII)
 _SAFE = re.compile(r"[\w.-]+")
 """Names that cannot leave their folder, once ``..`` is refused as well."""
 
@@ -66,19 +66,19 @@ def _text(element: ElementTree.Element, name: str) -> str:
     return (found.text or "").strip()
 
 
-def _box(element: ElementTree.Element) -> tuple[float, float, float, float]:
+def _box(element: ElementTree.Element, size: tuple[int, int]) -> tuple[float, float, float, float]:
     frame = element.find("bndbox")
     if frame is None:
         raise DatasetError("<object> has no <bndbox>")
     printed = [_text(frame, name) for name in ("xmin", "ymin", "xmax", "ymax")]
-    try:
-        xmin, ymin, xmax, ymax = (float(value) for value in printed)
-    except ValueError:
-        raise DatasetError(f"expected a box of four numbers, got {' '.join(printed)}") from None
-    # Written so that NaN fails too.
-    if not (0 < xmin <= xmax < np.inf and 0 < ymin <= ymax < np.inf):
+    if not all(_NUMBER.fullmatch(value) for value in printed):
+        raise DatasetError(f"expected a box of four numbers, got {' '.join(printed)}")
+    xmin, ymin, xmax, ymax = (float(value) for value in printed)
+    height, width = size
+    if not (1 <= xmin <= xmax <= width and 1 <= ymin <= ymax <= height):
         raise DatasetError(
-            f"expected a 1-based box with xmin <= xmax and ymin <= ymax, got xmin ymin xmax ymax {' '.join(printed)}"
+            f"expected a 1-based box with xmin <= xmax <= {width} and ymin <= ymax <= {height}, the size of its image; "
+            f"got xmin ymin xmax ymax {' '.join(printed)}"
         )
     return xmin - 1, ymin - 1, xmax, ymax
 
@@ -99,13 +99,16 @@ def _difficult(element: ElementTree.Element) -> bool:
     return flag == "1"
 
 
-def _read_truth(path: Path) -> Truth:
+def _read_truth(path: Path, size: tuple[int, int]) -> Truth:
     try:
         parser = ElementTree.XMLParser(target=_Builder())
         # Bytes, so that the parser goes by the encoding that the file declares.
         parser.feed(path.read_bytes())
-        objects = parser.close().findall("object")
-        boxes = [_box(element) for element in objects]
+        root = parser.close()
+        if root.tag != "annotation":
+            raise DatasetError(f"expected <annotation>, got <{root.tag}>")
+        objects = root.findall("object")
+        boxes = [_box(element, size) for element in objects]
         return Truth(
             np.array(boxes, dtype=np.float32).reshape(-1, 4),
             np.array([_label(element) for element in objects], dtype=np.int64),
@@ -208,23 +211,21 @@ class Voc:
         """RGB, (H, W, 3).
 
         Raises:
-            DatasetError: the file is no image, or is damaged.
+            DatasetError: the file is no image, is damaged, or has more than 8 bits a channel.
         """
-        path = self._root / "JPEGImages" / self._files[index]
-        try:
-            with Image.open(path) as picture:
-                pixels: npt.NDArray[Any] = np.array(picture.convert("RGB"), dtype=np.uint8)
-        # Pillow reports some damaged PNG files as a SyntaxError.
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DatasetError(f"image {path} cannot be read: {error}") from None
-        return pixels
+        # As it is stored: that is what boxes are drawn on.
+        return np.array(read_picture(self._image(index), upright=False), dtype=np.uint8)
 
     def truth(self, index: int) -> Truth:
         """The objects of an image, half-open; read at the first call.
 
         Raises:
-            DatasetError: the annotation is damaged, or names another class.
+            DatasetError: the annotation is damaged, names another class, or has a box that the image does not hold.
         """
         if index not in self._truths:
-            self._truths[index] = _read_truth(self._root / "Annotations" / f"{self._ids[index]}.xml")
+            path = self._root / "Annotations" / f"{self._ids[index]}.xml"
+            self._truths[index] = _read_truth(path, size_of(self._image(index)))
         return self._truths[index]
+
+    def _image(self, index: int) -> Path:
+        return self._root / "JPEGImages" / self._files[index]

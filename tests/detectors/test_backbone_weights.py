@@ -81,6 +81,24 @@ def test_fc_weights_come_with_the_features(name: str, tmp_path: Path) -> None:
     assert network.pretrained
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.tensor(float("nan")), "'features.*weight' has a value that is not finite"),
+        (torch.tensor(float("-inf")), "'features.*weight' has a value that is not finite"),
+        (torch.tensor(3), "'features.*weight' is of torch.int64, not of floating-point numbers"),
+    ],
+)
+def test_what_are_no_finite_numbers_is_refused(value: torch.Tensor, message: str, tmp_path: Path) -> None:
+    """One such weight makes a network that finds nothing, without an error."""
+    state = _state("alexnet")
+    key = next(key for key in state if key.startswith("features.") and key.endswith("weight"))
+    spoilt = state[key].to(value.dtype)
+    spoilt.view(-1)[7] = value
+    save_file({**state, key: spoilt}, tmp_path / "weights", {"input": _BGR})
+    _assert_refused("alexnet", tmp_path / "weights", message)
+
+
 def test_features_alone_are_enough(tmp_path: Path) -> None:
     """A file without fc layers gives none, and neither do random weights."""
     state = {key: value for key, value in _state("zf5").items() if key not in _FC}

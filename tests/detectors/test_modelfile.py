@@ -46,6 +46,15 @@ def _assert_refused(path: Path, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_value_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
+    """A network with one detects nothing, or anything, without an error."""
+    module = _module()
+    with torch.no_grad():
+        module[0].bias[1] = float("nan")  # type: ignore[index]
+    write_model(module, tmp_path / "model")
+    _assert_refused(tmp_path / "model", "'0.bias' has a value that is not a number")
+
+
 def test_what_is_no_model_of_this_make_is_refused(tmp_path: Path) -> None:
     """A missing file, another kind of file, other shapes and other names are each an error that names the file."""
     path = tmp_path / "model"

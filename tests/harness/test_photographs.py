@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from harness.datasets import DatasetError
+from harness.datasets.picture import read_picture
 from harness.photographs import Photographs
 
 CLASSES = ("cat", "dog")
@@ -62,6 +64,61 @@ def test_photographs_stand_upright(tmp_path: Path) -> None:
     for row in range(5):
         for column in range(3):
             assert (seen[row, column] == stored[2 - column, row]).all()
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path: Path, orientation: int, suffix: str) -> None:
+    """0 and 9 mean nothing, and the picture stays as it is."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)).save(path, exif=exif)
+    found, _ = Photographs.found([path], CLASSES)
+    with Image.open(path) as stored:
+        assert np.array_equal(found.image(0), np.array(ImageOps.exif_transpose(stored).convert("RGB")))
+
+
+def test_exif_data_that_are_damaged_cost_no_photograph(tmp_path: Path) -> None:
+    """A resolution that is text, as some programs write it; Pillow's own turning fails on that."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x011A] = 72.0
+    path = tmp_path / "odd.jpg"
+    Image.new("RGB", (12, 8)).save(path, exif=exif)
+    content = path.read_bytes()
+    order = ">" if b"MM\x00*" in content else "<"
+    rational, text = struct.pack(f"{order}HHI", 0x011A, 5, 1), struct.pack(f"{order}HHI4s", 0x011A, 2, 4, b"odd")
+    at = content.index(rational)
+    path.write_bytes(content[:at] + text + content[at + len(text) :])
+    with Image.open(path) as stored, pytest.raises(TypeError):
+        ImageOps.exif_transpose(stored)
+    found, skipped = Photographs.found([tmp_path], CLASSES)
+    assert skipped == ()
+    assert found.image(0).shape == (12, 8, 3)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_damage_gets_past_a_line(tmp_path: Path, data: st.DataObject) -> None:
+    """Any bytes of a good file changed: a picture of the same kind, or one line."""
+    suffix = data.draw(st.sampled_from(["jpg", "png", "gif", "webp", "tif", "bmp"]))
+    path = tmp_path / f"damaged.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)).save(path, exif=exif)
+    content = bytearray(path.read_bytes())
+    for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), min_size=1)):
+        content[at] = byte
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    said, seen = "", None
+    try:
+        seen = read_picture(path, upright=True)
+    except DatasetError as error:
+        said = str(error)
+    assert seen is not None or str(path) in said
+    assert "\n" not in said
+    assert seen is None or seen.mode == "RGB"
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "LA"])

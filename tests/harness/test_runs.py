@@ -141,6 +141,36 @@ def test_what_is_logged_after_the_log_was_finished_is_not_lost(folder: RunFolder
     assert folder.read_detections("spp") == [row("a", 0.1), row("c", 0.3)]
 
 
+def test_detections_that_are_gone_are_no_empty_ones(folder: RunFolder) -> None:
+    """Without them a method that was measured would score 0; one of which no image was measured has none to lose."""
+    assert folder.read_detections("spp") == []
+    folder.append_detections("spp", "a", [])
+    folder.append_sample(sample("a", method="spp"))
+    assert folder.read_detections("spp") == []
+    folder.finish_detections("spp")
+    folder.detections_path("spp").unlink()
+    for read in (folder.read_detections, folder.finish_detections):
+        with pytest.raises(RunError, match=r"detections/spp\.json is missing, though spp was measured"):
+            read("spp")
+    assert not folder.detections_path("spp").exists()
+
+
+def test_a_run_that_came_in_the_meantime_is_not_replaced(tmp_path: Path) -> None:
+    """Between the first look at a folder and the moment it is held there are minutes, in which boxes are made."""
+    folder = RunFolder(tmp_path / "run")
+    folder.check_free(resume=False, overwrite=False)
+    with folder.held():
+        folder.check_still(None, overwrite=False)
+    folder.start(MANIFEST)
+    with folder.held():
+        with pytest.raises(RunError, match=r"another process has written to .*run in the meantime"):
+            folder.check_still(None, overwrite=False)
+        folder.check_still(None, overwrite=True)
+        folder.check_still(folder.read_manifest(), overwrite=False)
+        with pytest.raises(RunError, match="in the meantime"):
+            folder.check_still({**folder.read_manifest(), "status": "running before"}, overwrite=False)
+
+
 def row(image: str, score: float) -> dict[str, Any]:
     """Of a detections file."""
     return {"image_id": image, "score": score}

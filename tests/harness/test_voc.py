@@ -160,8 +160,14 @@ def test_a_split_cannot_lead_out_of_its_folder(devkit: Path) -> None:
         (annotation(an_object("dog", 1, 1, "x", 2)), "expected a box of four numbers, got 1 1 x 2"),
         (annotation(an_object("dog", 3, 1, 2, 2)), "xmin <= xmax .* got xmin ymin xmax ymax 3 1 2 2"),
         (annotation(an_object("dog", 0, 1, 2, 2)), "expected a 1-based box"),
-        (annotation(an_object("dog", "nan", 1, 2, 2)), "expected a 1-based box"),
-        (annotation(an_object("dog", 1, 1, "inf", 2)), "expected a 1-based box"),
+        (annotation(an_object("dog", 0.5, 1, 2, 2)), "expected a 1-based box"),
+        (annotation(an_object("dog", "nan", 1, 2, 2)), "expected a box of four numbers, got nan"),
+        (annotation(an_object("dog", 1, 1, "inf", 2)), "expected a box of four numbers, got 1 1 inf"),
+        (annotation(an_object("dog", 1, 1, "1e300", 2)), "expected a box of four numbers, got 1 1 1e300"),
+        (annotation(an_object("dog", 1, 1, "1_0", 2)), "expected a box of four numbers, got 1 1 1_0"),
+        (annotation(an_object("dog", 1, 1, 31, 2)), "xmax <= 30 and ymin <= ymax <= 20, the size of its image; got"),
+        (annotation(an_object("dog", 1, 1, 2, 21)), "ymax <= 20"),
+        ("<html/>", "expected <annotation>, got <html>"),
         (annotation(an_object("dog", 1, 1, 2, "")), "<bndbox> has no <ymax>"),
         (annotation(an_object("dog", 1, 1, 2, 2, difficult="<difficult>2</difficult>")), "expected 0 or 1, got '2'"),
         (annotation("<object><name>dog</name></object>"), "<object> has no <bndbox>"),
@@ -190,6 +196,23 @@ def test_a_damaged_image_is_refused_with_its_file(devkit: Path, content: bytes) 
     (devkit / "JPEGImages/000001.jpg").write_bytes(content)
     with pytest.raises(DatasetError, match=r"image .*000001\.jpg cannot be read"):
         Voc(devkit, "train").image(0)
+
+
+def test_an_image_of_more_than_8_bits_is_refused(devkit: Path) -> None:
+    """Pillow would cut it off at white."""
+    (devkit / "JPEGImages/000001.jpg").unlink()
+    Image.fromarray(np.full((20, 30), 40_000, np.uint16)).save(devkit / "JPEGImages/000001.png")
+    with pytest.raises(DatasetError, match=r"000001\.png has more than 8 bits a channel"):
+        Voc(devkit, "train").image(0)
+
+
+def test_an_image_is_taken_as_it_is_stored(devkit: Path) -> None:
+    """Its boxes are drawn on that, whatever its EXIF data say of how to hold it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20)).save(devkit / "JPEGImages/000001.jpg", exif=exif)
+    assert Voc(devkit, "train").image(0).shape == (20, 30, 3)
+    assert len(Voc(devkit, "train").truth(0).boxes) == 2
 
 
 def test_a_cut_off_image_is_refused(devkit: Path) -> None:

@@ -71,7 +71,8 @@ def assign(
     brought to float32.
 
     Raises:
-        WeightsError: a tensor is missing or has another shape; the message names it and `origin`.
+        WeightsError: a tensor is missing, has another shape, or holds other than finite floating-point numbers; the
+            message names it and `origin`.
     """
     aliases = architecture.torchvision or {}
     wanted = features.state_dict()
@@ -108,6 +109,10 @@ def _take(
         raise WeightsError(f"{origin} has no tensor '{key}'; is it for another network?")
     if tuple(found.shape) != shape:
         raise WeightsError(f"{origin}: '{stored}' has shape {tuple(found.shape)}, the network needs {shape}")
+    if not found.is_floating_point():
+        raise WeightsError(f"{origin}: '{stored}' is of {found.dtype}, not of floating-point numbers")
+    if not found.isfinite().all():
+        raise WeightsError(f"{origin}: '{stored}' has a value that is not finite; is the file damaged?")
     return found.detach()
 
 
