@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from harness.forms.form import first_error
 from harness.gates.manifests import damage
-from harness.storage import StorageError, write_text
+from harness.storage import StorageError, parse_json, write_text
 
 __all__ = ["QUANTITIES", "SCHEMA_VERSION", "BaselineError", "Baselines", "Cost", "Entry", "MethodEntry", "Origin"]
 
@@ -141,7 +141,7 @@ class Baselines(_Kept):
         if not path.exists():
             return cls()
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parse_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise BaselineError(f"{path} cannot be read ({error.strerror}); choose another --baseline") from None
         except ValueError:

@@ -7,7 +7,6 @@ that `evaluate` on a file gives the very number of the report.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy.typing as npt
 
 from harness.accuracy import DetectionTable, TruthTable
 from harness.datasets import Dataset
-from harness.storage import StorageError, packed_path, read_bytes
+from harness.storage import StorageError, packed_path, parse_json, read_bytes
 
 __all__ = ["DetectionsError", "detection_rows", "detection_table", "read_results", "truth_file", "truth_table"]
 
@@ -116,12 +115,16 @@ def read_results(path: Path, *, image_ids: Sequence[str], n_classes: int) -> lis
     Raises:
         DetectionsError: no such file, not of that format, or a row for an image or class that is not there.
     """
-    if not path.exists() and not packed_path(path).exists():
-        raise DetectionsError(f"no detections file {path}")
     try:
-        rows = json.loads(read_bytes(path))
+        if not path.exists() and not packed_path(path).exists():
+            raise DetectionsError(f"no detections file {path}")
+        rows = parse_json(read_bytes(path))
+    except DetectionsError:
+        raise
     except StorageError as error:
         raise DetectionsError(str(error)) from None
+    except OSError as error:
+        raise DetectionsError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise DetectionsError(f"{path} is not JSON: {error}") from None
     if not isinstance(rows, list):

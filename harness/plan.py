@@ -158,7 +158,8 @@ class Plan(BaseModel):
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise PlanError(f"no plan file {path}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        # ValueError: no TOML, no UTF-8, or a number of thousands of digits.
+        except (ValueError, RecursionError, OSError) as error:
             raise PlanError(f"plan file {path} cannot be read: {error}") from None
         for key in values:
             if key not in cls.model_fields:

@@ -23,6 +23,7 @@ __all__ = [
     "append_line",
     "pack",
     "packed_path",
+    "parse_json",
     "read_bytes",
     "read_json",
     "read_lines",
@@ -101,6 +102,18 @@ def pack(content: bytes) -> bytes:
     return packed.getvalue()
 
 
+def parse_json(content: bytes | str) -> Any:
+    """What JSON text says.
+
+    Raises:
+        ValueError: it is no JSON, or is nested more deeply than Python can follow.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json(path: Path) -> Any:
     """A whole JSON file, plain or packed.
 
@@ -109,7 +122,7 @@ def read_json(path: Path) -> Any:
     """
     content = read_bytes(path)
     try:
-        return json.loads(content.decode("utf-8"))
+        return parse_json(content.decode("utf-8"))
     except ValueError as error:
         raise StorageError(f"{stored_as(path)} cannot be read: {error}") from None
 
@@ -155,7 +168,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         if last and not line:
             return
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except ValueError:
             value = None
         if isinstance(value, dict) and not last:

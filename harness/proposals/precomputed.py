@@ -14,10 +14,9 @@ on the number of boxes takes the wrong ones. The demo boxes of Fast R-CNN are so
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
-import zlib
-from collections.abc import Iterable, Mapping
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.proposals import ProposalError
+from harness.storage import parse_json
 
 __all__ = ["Precomputed"]
 
 Boxes = npt.NDArray[np.float32]
 
+_VARIABLES = ("boxes", "images")
 _ONE_IMAGE = "_boxes.mat"
 _INCLUSIVE = np.array([0, 0, 1, 1])
 """Added to 0-based inclusive corners, gives half-open ones."""
@@ -76,15 +77,15 @@ def _from_npz(path: Path, wanted: frozenset[str]) -> dict[str, Boxes]:
             if isinstance(archive, np.ndarray):
                 raise ValueError("it is one array, not an archive with an array for each image id")
             rows = {name: archive[name] for name in archive.files if not wanted or name in wanted}
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ProposalError(f"{path} cannot be read as .npz: {error}") from None
+    except Exception as error:  # noqa: BLE001  (NumPy evaluates what a header says, which damage can break in any way)
+        raise ProposalError(f"{path} cannot be read as .npz: {_reason(error)}") from None
     return {name: _boxes(_numbers(each, f"{path}, {name}"), f"{path}, {name}") for name, each in rows.items()}
 
 
 def _from_json(path: Path, wanted: frozenset[str]) -> dict[str, Boxes]:
     try:
-        rows = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        rows = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise ProposalError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(rows, dict):
         raise ProposalError(f"{path}: expected an object of image id to boxes, got a {type(rows).__name__}")
@@ -97,17 +98,20 @@ def _from_json(path: Path, wanted: frozenset[str]) -> dict[str, Boxes]:
 
 def _load_mat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
-        content: dict[str, Any] = loadmat(path, variable_names=["boxes", "images"])
+        content: dict[str, Any] = loadmat(path, variable_names=_VARIABLES)
     except NotImplementedError:
         raise ProposalError(f"{path} is a MATLAB 7.3 file: save it with -v7") from None
-    except (OSError, ValueError, TypeError, LookupError, EOFError, MatReadError, zlib.error) as error:
-        raise ProposalError(f"{path} cannot be read as .mat: {error}") from None
+    except Exception as error:  # noqa: BLE001  (SciPy trusts lengths and types of a file, so damage can do anything)
+        raise ProposalError(f"{path} cannot be read as .mat: {_reason(error)}") from None
     if "boxes" not in content:
         raise ProposalError(f"{path} has no variable `boxes`")
     return content
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _from_cells(path: Path, content: Mapping[str, Any], wanted: frozenset[str]) -> dict[str, Boxes]:
@@ -149,6 +153,35 @@ def _files(path: Path, wanted: frozenset[str]) -> list[Path]:
 _READERS = {".npz": _from_npz, ".json": _from_json, ".mat": _from_mat}
 
 
+_READ_ALL = """
+import sys
+from scipy.io import loadmat
+for name in sys.stdin.read().split("\\0"):
+    print(name, flush=True)
+    try:
+        loadmat(name, variable_names=sys.argv[1:])
+    except Exception:
+        pass
+"""
+"""What another process does with .mat files before this one reads them."""
+
+
+def _check_survives(files: Sequence[Path]) -> None:
+    """See in another process that reading .mat files ends at all: a damaged one can crash SciPy, and Python with it."""
+    if not files:
+        return
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_ALL, *_VARIABLES],
+        input="\0".join(map(str, files)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        culprit = (done.stdout.splitlines() or [str(files[0])])[-1]
+        raise ProposalError(f"{culprit} cannot be read as .mat: it is damaged so that reading it ends in a crash")
+
+
 class Precomputed:
     """The boxes of a file or folder; only those of `ids`, or all where `ids` is empty.
 
@@ -161,7 +194,9 @@ class Precomputed:
         self._path = path
         self._boxes: dict[str, Boxes] = {}
         digest = hashlib.sha256()
-        for file in _files(path, wanted):
+        files = _files(path, wanted)
+        _check_survives([file for file in files if file.suffix == ".mat" and file.is_file()])
+        for file in files:
             if file.suffix not in _READERS:
                 raise ProposalError(f"{file}: expected a file that ends in {', '.join(_READERS)}")
             self._boxes.update(_READERS[file.suffix](file, wanted))

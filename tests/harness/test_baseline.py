@@ -250,7 +250,9 @@ def test_a_damaged_file_is_refused_in_a_line(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "\x00", "null", '{"devices": {}}', '{"schema_version": 2}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 200_000, "[]", "7", "\x00", "null", '{"devices": {}}', '{"schema_version": 2}']
+)
 def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
     """And a folder is no file."""
     path = tmp_path / "baseline.json"

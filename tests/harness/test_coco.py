@@ -114,6 +114,7 @@ def test_a_results_file_is_read_as_it_is(tmp_path: Path) -> None:
     ("value", "words"),
     [
         ("[", "is not JSON"),
+        ("[" * 200_000, "is not JSON: it is nested too deeply"),
         ({"annotations": []}, "expected a list of .*, got dict"),
         ([GOOD, 3], "detection 1: expected an object"),
         ([{**GOOD, "image_id": "c"}], "detection 0: image_id 'c' is not in this split"),

@@ -141,6 +141,8 @@ def test_a_toml_plan_gives_the_values_it_names(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("images = ", "cannot be read"),
+        ("seed = " + "[" * 100_000, "cannot be read"),
+        ("iterations = " + "9" * 5000, "cannot be read"),
         ("speed = 3", "there is no 'speed'; there are methods, "),
         ("[plan]\n", "'plan'"),
     ],

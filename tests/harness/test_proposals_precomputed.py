@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +157,34 @@ def test_a_mat_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a_boxes.mat"
     savemat(path, {"boxes": np.random.default_rng(0).integers(1, 99, (50, 4))}, do_compression=True)
     whole = path.read_bytes()
-    for length in range(0, len(whole), 17):
+    for length in range(0, len(whole), 53):
         path.write_bytes(whole[:length])
         with pytest.raises(ProposalError):
             Precomputed(path)
+
+
+@pytest.mark.parametrize(("offset", "byte"), [(144, 5), (212, 17), (232, 0)])
+def test_a_mat_file_that_crashes_its_reader_is_refused(tmp_path: Path, offset: int, byte: int) -> None:
+    """One byte changed, such as the class of an array from cells to a sparse matrix: SciPy 1.17 dies of it."""
+    path = tmp_path / "boxes.mat"
+    savemat(path, {"boxes": cells(np.array([[1, 1, 5, 5]], np.uint16)), "images": cells("a")})
+    content = bytearray(path.read_bytes())
+    content[offset] = byte
+    path.write_bytes(content)
+    with pytest.raises(ProposalError, match=r"boxes\.mat cannot be read as \.mat"):
+        Precomputed(path)
+
+
+@pytest.mark.parametrize("text", ["{'descr': '<f8', 'shape': (1, 4", "{'descr': '<f8', 1: 2}", "{" * 40])
+def test_an_npz_with_a_damaged_header_is_refused(tmp_path: Path, text: str) -> None:
+    """NumPy evaluates it, and leaves what comes of that to its caller."""
+    header = text.encode() + b"\n"
+    array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(32)
+    with zipfile.ZipFile(tmp_path / "boxes.npz", "w") as archive:
+        archive.writestr("a.npy", array)
+    with pytest.raises(ProposalError, match=r"boxes\.npz cannot be read as \.npz") as error:
+        Precomputed(tmp_path / "boxes.npz")
+    assert "\n" not in str(error.value)
 
 
 def test_one_array_is_not_taken_for_an_archive(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_a_bomb_is_left_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytes
         lambda _: gzip.compress(b"[") + b"rest",
         lambda _: gzip.compress(b"["),
         lambda _: gzip.compress(b"\xff\xfe"),
+        lambda _: gzip.compress(b"[" * 200_000),
     ],
 )
 def test_a_damaged_packed_file_is_a_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
