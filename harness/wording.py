@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["counted", "gibibytes", "listed", "one_line", "percent", "seconds_text"]
+__all__ = ["counted", "gibibytes", "listed", "one_line", "percent", "printable", "seconds_text", "shortened"]
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
@@ -35,6 +35,16 @@ def gibibytes(size_bytes: float) -> str:
 def one_line(text: str) -> str:
     """The same words without line breaks."""
     return " ".join(text.split())
+
+
+def printable(text: str) -> str:
+    """Names come from files of others: no character of theirs may move a cursor or turn a line round."""
+    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+
+
+def shortened(text: str, most: int = 1_000) -> str:
+    """At most so many characters, with the first and the last of them."""
+    return text if len(text) <= most else f"{text[: 2 * most // 3]} … {text[len(text) + 3 - most // 3 :]}"
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -7,6 +7,7 @@ method or a process failed; 130 interrupted, with what was measured kept.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -26,12 +27,14 @@ __all__ = [
     "one_line_errors",
 ]
 
+_ROOM = "; make room, then go on: a run with --resume, which keeps what was measured"
 FAILED, BAD_INPUT, REFUSED, INCONCLUSIVE, PARTIAL, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Bad input becomes one line and exit code 2; anything unforeseen keeps its traceback."""
+    """Bad input becomes one line and exit code 2, and so does a file that the system refuses; anything unforeseen keeps
+    its traceback."""
     from harness.accuracy import AccuracyError
     from harness.claims import ClaimError
     from harness.coco import DetectionsError
@@ -47,14 +50,22 @@ def one_line_errors() -> Iterator[None]:
         *(AccuracyError, ClaimError, DatasetError, DetectionsError, GateError),
         *(PlanError, ProposalError, StorageError),
     ) as error:
-        leave(BAD_INPUT, " ".join(str(error).split()))
+        leave(BAD_INPUT, str(error))
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        more = _ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        leave(BAD_INPUT, f"{where}{error.strerror}{more}")
     except KeyboardInterrupt:
         leave(INTERRUPTED, "interrupted")
 
 
 def leave(code: int, message: str) -> NoReturn:
-    """End with `code` and one line on standard error."""
-    typer.echo(f"harness: {message}", err=True)
+    """End with `code` and one line on standard error, whatever stands in names that come from files of others."""
+    from harness.wording import one_line, printable, shortened
+
+    typer.echo(f"harness: {shortened(printable(one_line(message)))}", err=True)
     raise typer.Exit(code) from None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from harness.claims import RATIOS
 from harness.rendering.cells import Notes, escaped, in_brackets, table
 from harness.tables import Estimate, estimate, why_not
+from harness.wording import printable
 
 __all__ = [
     "Model",
@@ -19,7 +20,6 @@ __all__ = [
     "markdown",
     "origin",
     "over_runs",
-    "printable",
     "quantities",
     "told",
 ]
@@ -167,8 +167,3 @@ def over_runs(row: Quantity) -> str:
     if not row.speedup or not row.speedup["pooled"]:
         return ""
     return in_brackets(estimate(row.speedup, "pooled", ""), lambda _: "", row.unit, interval=True)
-
-
-def printable(text: str) -> str:
-    """Names come from files of others: no character of theirs may move a cursor or turn a line round."""
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)

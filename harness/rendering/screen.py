@@ -14,11 +14,10 @@ from harness.rendering.columns import (
     likeness,
     origin,
     over_runs,
-    printable,
     quantities,
     told,
 )
-from harness.wording import one_line
+from harness.wording import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
