@@ -33,8 +33,8 @@ def gibibytes(size_bytes: float) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same words without line breaks."""
-    return " ".join(text.split())
+    """The same words without line breaks, and `printable`."""
+    return printable(" ".join(text.split()))
 
 
 def printable(text: str) -> str:

@@ -63,9 +63,9 @@ def one_line_errors() -> Iterator[None]:
 
 def leave(code: int, message: str) -> NoReturn:
     """End with `code` and one line on standard error, whatever stands in names that come from files of others."""
-    from harness.wording import one_line, printable, shortened
+    from harness.wording import one_line, shortened
 
-    typer.echo(f"harness: {shortened(printable(one_line(message)))}", err=True)
+    typer.echo(f"harness: {shortened(one_line(message))}", err=True)
     raise typer.Exit(code) from None
 
 

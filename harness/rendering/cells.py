@@ -50,9 +50,10 @@ class Notes:
 
 
 def escaped(value: object) -> str:
-    """A text that cannot break out of its Markdown cell or open a tag."""
-    text = one_line(str(value))
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+    """A text that cannot break out of its Markdown cell, open a tag, or become a link, a picture or a footnote."""
+    text = one_line(str(value)).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+    # Brackets alone are no link, and intervals have them.
+    return text.replace("](", "]\\(").replace("][", "]\\[").replace("[^", "\\[^")
 
 
 def rounded(number: float, decimals: int) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from harness.rendering.compact import share_pictures
+from harness.wording import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +49,7 @@ def as_svg(figure: Figure, name: str, title: str, words: str) -> str:
     _rename(root, name)
     described = [ElementTree.Element(tag, {"id": f"{name}-{tag}"}) for tag in ("title", "desc")]
     for element, text in zip(described, (title, words), strict=True):
-        element.text = text
+        element.text = printable(text)
     root[:0] = described
     root.attrib = {
         "xmlns": "http://www.w3.org/2000/svg",

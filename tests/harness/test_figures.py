@@ -232,6 +232,21 @@ def test_a_hostile_name_stays_a_name(tmp_path: Path) -> None:
         ET.fromstring(text)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_name_of_control_characters_is_drawn(tmp_path: Path) -> None:
+    """XML has none of them, and a lone half of a pair is no text; files and pages stay well formed."""
+    bad = "a\x1b[2J\x07\x00\udc80\u202eb"
+    run = full_summary()
+    results = {f"rcnn:{bad}": run["methods"]["rcnn"], "spp": run["methods"]["spp"]}
+    named = {**run, "methods": results, "plan": {**run["plan"], "methods": list(results)}, "series": None}
+    named["methods"]["spp"]["ap"] |= {bad: 0.5}
+    for text in svgs(named).values():
+        ET.fromstring(text)
+    for path in draw(named, tmp_path / "figures"):
+        if path.suffix == ".svg":
+            ET.fromstring(path.read_bytes())
+
+
 _DIGESTS = """
 import hashlib, sys
 from pathlib import Path

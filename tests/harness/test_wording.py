@@ -32,4 +32,5 @@ def test_names_and_numbers_are_listed() -> None:
 def test_a_text_becomes_one_line_and_bytes_become_gibibytes() -> None:
     """Whatever breaks the line; 2^30 bytes are one."""
     assert one_line(" no\r\nmemory \t left\n") == "no memory left"
+    assert one_line("a\x1b[2J\u202eb\x00 \udc80") == "a�[2J�b� �"
     assert gibibytes(3 * 2**29) == "1.5 GiB"
